@@ -1,0 +1,99 @@
+"""What a batch is: its names, its shapes, and the letters used in every shape comment of this package.
+
+========  ====================================  ========  ===============================
+B         graphs in a batch                     M         persons of a skeleton sample
+N         nodes of a batch                      V         joints of a person
+E         directed edges of a batch             T         frames
+F         features of a node                    C         channels of a joint
+K         categorical codes of a node           D         width of an embedding
+P         prototypes                            G         positives made for one key
+========  ====================================  ========  ===============================
+
+A batch is a PyG ``Batch`` that always carries
+
+* ``edge_index [2, E]`` (int64), **both directions of every edge, sorted by source then target**,
+  without self-loops or duplicates, and ``rowptr [N + 1]``, the edges of node i being
+  ``rowptr[i]:rowptr[i + 1]``;
+* ``ptr [B + 1]`` and ``batch [N]``: the nodes of graph b are ``ptr[b]:ptr[b + 1]``;
+* ``x [N, F]`` (float32; F may be 0): dense node features;
+* ``codes [N, K]`` (int64; K may be 0): categorical features as positions in one common one-hot
+  vector of ``num_codes`` entries. The position ``num_codes`` means "blank": a row of zeros;
+* ``y [B]`` where there are labels, and ``id [B]``, the position of each graph in its data set.
+
+The full feature matrix ``[one-hot(codes) | x]`` has ``num_codes + F`` columns; encoders may look
+the codes up instead of multiplying by ones and zeros. ``node_features`` writes it out.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+_GRAPH_LEVEL = ("y", "id")
+
+
+def make_batch(
+    *,
+    x: Tensor,
+    codes: Tensor,
+    num_codes: int,
+    edge_index: Tensor,
+    rowptr: Tensor,
+    ptr: Tensor,
+    batch: Tensor | None = None,
+    **graph_level: Tensor,
+) -> Batch:
+    """Put the tensors of several graphs together as one batch (nothing is copied or checked).
+
+    Args:
+        x: dense features.
+        codes: categorical features, see the module's text.
+        num_codes: width of the one-hot part; also the code that means "blank".
+        edge_index: sorted edges in both directions, numbered within the batch.
+        rowptr: start of each node's edges.
+        ptr: start of each graph's nodes.
+        batch: graph of each node; made from ``ptr`` where it is left out.
+        graph_level: ``y``, ``id``: one row a graph.
+
+    Shapes: x [N, F], codes [N, K], edge_index [2, E], rowptr [N + 1], ptr [B + 1], batch [N].
+    """
+    if batch is None:
+        batch = graph_of_node(ptr, x.size(0))
+    out = Batch(x=x, edge_index=edge_index, batch=batch, ptr=ptr)
+    out.codes, out.rowptr, out.num_codes = codes, rowptr, num_codes
+    for name, value in graph_level.items():
+        out[name] = value
+    out._num_graphs = ptr.numel() - 1
+    return out
+
+
+def graph_of_node(ptr: Tensor, num_nodes: int) -> Tensor:
+    """Return the graph of each node. Shapes: ptr [B + 1] -> [N]."""
+    graphs = torch.arange(ptr.numel() - 1, device=ptr.device)
+    return torch.repeat_interleave(graphs, ptr.diff(), output_size=num_nodes)
+
+
+def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
+    """Return graphs ``start:stop`` of a batch as a batch of their own; features are not copied."""
+    low, high = int(batch.ptr[start]), int(batch.ptr[stop])
+    first, last = int(batch.rowptr[low]), int(batch.rowptr[high])
+    return make_batch(
+        x=batch.x[low:high],
+        codes=batch.codes[low:high],
+        num_codes=batch.num_codes,
+        edge_index=batch.edge_index[:, first:last] - low,
+        rowptr=batch.rowptr[low : high + 1] - first,
+        ptr=batch.ptr[start : stop + 1] - low,
+        batch=batch.batch[low:high] - start,
+        **{k: batch[k][start:stop] for k in _GRAPH_LEVEL if k in batch},
+    )
+
+
+def node_features(batch: Batch) -> Tensor:
+    """Return the features written out, ``[one-hot(codes) | x]``. Shapes: [N, num_codes + F]."""
+    if batch.codes.size(1) == 0:
+        return batch.x
+    hot = batch.x.new_zeros(batch.codes.size(0), batch.num_codes + 1)  # [N, num_codes + 1]
+    hot.scatter_add_(1, batch.codes, torch.ones_like(batch.codes, dtype=hot.dtype))
+    return torch.cat([hot[:, :-1], batch.x], dim=1)  # [N, num_codes + F]

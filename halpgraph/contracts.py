@@ -1,0 +1,150 @@
+"""The contracts between the rooms: what a view, an encoder, a method, a head and an evaluator are.
+
+The engine knows only these; rooms do not import each other. Letters are those of ``batch.py``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Generator, Tensor, nn
+from torch_geometric.data import Batch
+from torch_geometric.transforms import BaseTransform
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder returns. Shapes: graph [B, D], local [N, d]."""
+
+    graph: Tensor
+    local: Tensor
+
+
+class View(BaseTransform, ABC):
+    """A random change of every graph of a batch: the same graphs in the same order, none emptied.
+
+    Every graph draws for itself, from the generator that is passed; the batch that is passed is
+    not changed. Structure and order follow ``batch.py``.
+    """
+
+    @abstractmethod
+    def forward(self, batch: Batch, generator: Generator | None = None) -> Batch:
+        """Return the changed batch."""
+
+    def __call__(self, batch: Batch, generator: Generator | None = None) -> Batch:
+        return self.forward(batch, generator)
+
+
+class Encoder(nn.Module, ABC):
+    """``Batch -> Features``. ``out_channels`` is D, the width of ``Features.graph``.
+
+    Wired by the engine: ``num_codes`` and ``in_channels`` (dense F) of the data.
+    """
+
+    out_channels: int
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Features:
+        """Encode a batch."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A pair that a method contrasted, for heads to build on.
+
+    ``query`` [B, D] carries the gradient, ``key`` [B, D] does not; rows are unit vectors.
+    """
+
+    query: Tensor
+    key: Tensor
+    temperature: float
+    stream: str = "graph"
+
+
+@dataclass
+class Step:
+    """What a method did with one batch: loss terms by name, and the contrasts behind them."""
+
+    terms: dict[str, Tensor]
+    contrasts: list[Contrast] = field(default_factory=list)
+
+
+class Method(nn.Module, ABC):
+    """``views -> Step``. Wired by the engine: ``make_encoder``, a factory of fresh encoders."""
+
+    n_views: int = 2
+    streams: tuple[str, ...] = ("graph",)
+
+    @abstractmethod
+    def forward(self, views: Sequence[Batch]) -> Step:
+        """Return the loss terms and the contrasts of one batch, given its ``n_views`` views."""
+
+    @abstractmethod
+    def embed(self, batch: Batch) -> Tensor:
+        """Return the embeddings an evaluator sees. Shapes: [B, D]."""
+
+    def after_step(self) -> None:
+        """Called after every optimiser step (momentum twins update here)."""
+
+
+class Head(nn.Module, ABC):
+    """Adds loss terms to any method that publishes contrasts.
+
+    Wired by the engine: ``dim`` (D of the contrasts) and ``streams`` of the method.
+    """
+
+    @abstractmethod
+    def forward(self, contrasts: Sequence[Contrast], epoch: int) -> dict[str, Tensor]:
+        """Return weighted terms by name, to be added to the loss. ``epoch`` counts from 0."""
+
+    def pop_diagnostics(self) -> dict[str, Any]:
+        """Return means of what was measured since the last call (one call an epoch), as floats."""
+        return {}
+
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One split of a data set into positions to learn from and positions to be judged on."""
+
+    train: IntArray
+    test: IntArray
+    valid: IntArray | None = None
+
+
+@dataclass
+class Scores:
+    """What an evaluator found: one value a fold for each metric, and every prediction it made.
+
+    ``predicted`` [n] holds -1 (or NaN) where a position was in no test fold; ``fold`` [n] likewise.
+    ``chosen`` tells the settings picked inside each fold, ``seconds`` the CPU time spent.
+    """
+
+    metrics: dict[str, list[float]]
+    predicted: NDArray[Any]
+    fold: IntArray
+    chosen: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+class Evaluator(ABC):
+    """``(z, y, folds) -> Scores``: learns on ``fold.train`` only and never sees how it is judged.
+
+    Every choice is made inside ``fold.train`` with splits seeded by ``seed``.
+    """
+
+    @abstractmethod
+    def __call__(self, z: FloatArray, y: IntArray, folds: Sequence[Fold], seed: int) -> Scores:
+        """Evaluate embeddings. Shapes: z [n, D], y [n]."""
+
+
+Progress = Callable[[str, Mapping[str, float]], None]
