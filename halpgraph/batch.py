@@ -26,6 +26,8 @@ the codes up instead of multiplying by ones and zeros. ``node_features`` writes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -76,8 +78,23 @@ def graph_of_node(ptr: Tensor, num_nodes: int) -> Tensor:
 
 def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
     """Return graphs ``start:stop`` of a batch as a batch of their own; features are not copied."""
-    low, high = int(batch.ptr[start]), int(batch.ptr[stop])
-    first, last = int(batch.rowptr[low]), int(batch.rowptr[high])
+    return split_batch(batch, [start, stop])[0]
+
+
+def split_batch(batch: Batch, cuts: Sequence[int]) -> list[Batch]:
+    """Cut a batch into batches of graphs ``cuts[0]:cuts[1]``, ``cuts[1]:cuts[2]``, and so on."""
+    at = batch.ptr[torch.as_tensor(cuts, device=batch.ptr.device)]
+    nodes, edges = torch.stack([at, batch.rowptr[at]]).tolist()
+    return [
+        _piece(batch, cuts[i : i + 2], nodes[i : i + 2], edges[i : i + 2])
+        for i in range(len(cuts) - 1)
+    ]
+
+
+def _piece(
+    batch: Batch, graphs: Sequence[int], nodes: Sequence[int], edges: Sequence[int]
+) -> Batch:
+    (start, stop), (low, high), (first, last) = graphs, nodes, edges
     return make_batch(
         x=batch.x[low:high],
         codes=batch.codes[low:high],

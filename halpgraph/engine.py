@@ -1,0 +1,240 @@
+"""The corridor: batches -> views -> method -> heads -> optimiser, a fixed number of epochs.
+
+The last epoch is the one that is evaluated: nothing is ever stopped early or chosen by a score.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch_geometric.data import Batch
+
+from halpgraph import registry
+from halpgraph.batch import split_batch
+from halpgraph.contracts import Head, Method, View
+from halpgraph.data.store import GraphStore
+from halpgraph.device import autocast, generators, pick_device, seeded
+from halpgraph.errors import RunError, UserError
+from halpgraph.recipe import Recipe, TrainSettings
+
+# Views run over as many batches at once as this many nodes allow: fewer, larger tensor operations.
+CHUNK_NODES = 1 << 16
+EXPLODED = 1e6
+
+
+@dataclass
+class EpochReport:
+    """What one epoch did: means over its steps, and its seconds."""
+
+    epoch: int
+    loss: float
+    terms: dict[str, float]
+    seconds: float
+    cpu_seconds: float
+    head: dict[str, Any] = field(default_factory=dict)
+
+
+class Trainer:
+    """One arm with one seed: everything that changes during training, and how to save it.
+
+    Args:
+        store: the data set, on the device it is trained on.
+        recipe: validated, without arms.
+        seed: of the initial weights and of every draw.
+
+    Raises:
+        UserError: settings and data that cannot go together.
+    """
+
+    def __init__(self, store: GraphStore, recipe: Recipe, seed: int) -> None:
+        self.device = pick_device(recipe.train.device)
+        self.store, self.settings = store.to(self.device), recipe.train
+        self.random = generators(seed, self.device, ("order", "views", "head"))
+        self.method = build_method(store, recipe, seed).to(self.device)
+        self.views = build_views(recipe, self.method.n_views)
+        self.head = build_head(recipe, self.method, self.random["head"])
+        if self.head is not None:
+            self.head.to(self.device)
+        self.optimizer = make_optimizer(self.parameters(), recipe.train)
+        self.epoch = 0
+        if len(store) < 2 and recipe.train.epochs:
+            raise UserError("data: contrastive training needs at least 2 graphs")
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return every trainable parameter."""
+        modules = [self.method, *([self.head] if self.head is not None else [])]
+        return [p for module in modules for p in module.parameters() if p.requires_grad]
+
+    def train_epoch(self) -> EpochReport:
+        """Train for one epoch.
+
+        Raises:
+            RunError: the loss became NaN or exploded.
+        """
+        start, cpu = time.perf_counter(), time.process_time()
+        self.method.train()
+        self._schedule()
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        for views in self._view_batches():
+            for name, term in self._step(views).items():
+                sums[name] = sums[name] + term if name in sums else term
+            steps += 1
+        terms = {name: float(total) / steps for name, total in sums.items()}
+        loss = math.fsum(terms.values())
+        self._refuse_nonsense(loss, terms)
+        self.epoch += 1
+        report = EpochReport(self.epoch, loss, terms, 0.0, 0.0)
+        report.head = self.head.pop_diagnostics() if self.head is not None else {}
+        report.seconds = time.perf_counter() - start
+        report.cpu_seconds = time.process_time() - cpu
+        return report
+
+    def _view_batches(self) -> Iterator[list[Batch]]:
+        """Yield the views of each batch. Views are made for several batches at once."""
+        n, size = len(self.store), self.settings.batch_size
+        order = torch.randperm(n, generator=self.random["order"])
+        cuts = [*range(0, n, size), n]
+        if n - cuts[-2] < 2 and len(cuts) > 2:  # a batch of one has no negatives
+            del cuts[-2]
+        sizes = self.store.ptr.diff().cpu()[order].cumsum(0)
+        for first, last in _chunks(cuts, sizes.tolist()):
+            low, high = cuts[first], cuts[last]
+            graphs = self.store.batch(order[low:high].to(self.device))
+            made = [view(graphs, self.random["views"]) for view in self.views]
+            pieces = [split_batch(m, [c - low for c in cuts[first : last + 1]]) for m in made]
+            yield from (list(views) for views in zip(*pieces, strict=True))
+
+    def _step(self, views: list[Batch]) -> dict[str, Tensor]:
+        with autocast(self.device, self.settings.precision):
+            step = self.method(views)
+            terms = dict(step.terms)
+            if self.head is not None:
+                terms.update(self.head(step.contrasts, self.epoch))
+            loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.method.after_step()
+        if self.device.type == "cpu":
+            self._refuse_nonsense(loss.item(), {k: float(v) for k, v in terms.items()})
+        return {name: term.detach() for name, term in terms.items()}
+
+    def _refuse_nonsense(self, loss: float, terms: Mapping[str, float]) -> None:
+        if math.isfinite(loss) and abs(loss) < EXPLODED:
+            return
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+        raise RunError(
+            f"epoch {self.epoch + 1}: the loss is {loss:.4g} ({shown}); training stopped. "
+            "Try a smaller train.lr or a larger temperature"
+        )
+
+    def _schedule(self) -> None:
+        if self.settings.schedule == "cosine":
+            share = self.epoch / max(self.settings.epochs, 1)
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.lr * 0.5 * (1 + math.cos(math.pi * share))
+
+    def state(self) -> dict[str, Any]:
+        """Return everything needed to go on bit-equally, as tensors and plain values."""
+        return {
+            "epoch": self.epoch,
+            "method": self.method.state_dict(),
+            "head": self.head.state_dict() if self.head is not None else {},
+            "optimizer": self.optimizer.state_dict(),
+            "random": {name: g.get_state() for name, g in self.random.items()},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state()``."""
+        self.method.load_state_dict(state["method"])
+        if self.head is not None:
+            self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name, generator in self.random.items():
+            generator.set_state(state["random"][name].cpu())
+        self.epoch = int(state["epoch"])
+
+    def embed(self) -> Tensor:
+        """Return the embeddings of the whole data set. Shapes: [n, D], on the CPU."""
+        return embed(self.method, self.store)
+
+
+def _chunks(cuts: list[int], nodes_so_far: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of batches that hold about ``CHUNK_NODES`` nodes together, at least one batch."""
+    first, done = 0, 0
+    for last in range(1, len(cuts)):
+        after = nodes_so_far[cuts[last + 1] - 1] if last + 1 < len(cuts) else None
+        if after is None or after - done > CHUNK_NODES:
+            yield first, last
+            first, done = last, nodes_so_far[cuts[last] - 1]
+
+
+def embed(method: Method, store: GraphStore, batch_size: int = 512) -> Tensor:
+    """Return the embeddings of every graph of a store. Shapes: [n, D], on the CPU."""
+    method.eval()
+    rows = []
+    with torch.no_grad():
+        for low in range(0, len(store), batch_size):
+            ids = torch.arange(low, min(low + batch_size, len(store)))
+            rows.append(method.embed(store.batch(ids.to(store.ptr.device))).float().cpu())
+    return torch.cat(rows)  # [n, D]
+
+
+def build_method(store: GraphStore, recipe: Recipe, seed: int) -> Method:
+    """Build the method with fresh weights drawn from ``seed``; the caller's generators stay."""
+    wired = {"num_codes": store.num_codes, "in_channels": store.x.size(1)}
+
+    def make_encoder() -> nn.Module:
+        encoder: nn.Module = registry.encoders.build(recipe.encoder, "encoder", **wired)
+        return encoder
+
+    with seeded(seed):
+        method: Method = registry.methods.build(recipe.method, "method", make_encoder=make_encoder)
+    return method
+
+
+def build_views(recipe: Recipe, wanted: int) -> list[View]:
+    """Build a method's views; a single one in the recipe serves for all of them.
+
+    Raises:
+        UserError: neither one view nor as many as the method takes.
+    """
+    specs = recipe.views * wanted if len(recipe.views) == 1 else recipe.views
+    if len(specs) != wanted:
+        raise UserError(
+            f"views: the method takes {wanted} views, the recipe has {len(specs)} - "
+            "give one (it serves for all) or one for each"
+        )
+    return [registry.views.build(spec, f"views.{i}") for i, spec in enumerate(specs)]
+
+
+def build_head(recipe: Recipe, method: Method, generator: Generator) -> Head | None:
+    """Build the head, if the recipe has one.
+
+    Raises:
+        UserError: the method publishes no contrasts for it.
+    """
+    if recipe.head is None:
+        return None
+    if not hasattr(method, "dim"):
+        raise UserError("head: this method publishes no contrasts; use 'head: null'")
+    wired = {"dim": method.dim, "streams": method.streams, "generator": generator}
+    head: Head = registry.heads.build(recipe.head, "head", **wired)
+    return head
+
+
+def make_optimizer(parameters: list[nn.Parameter], train: TrainSettings) -> torch.optim.Optimizer:
+    """Build the optimiser, fused into one kernel a step."""
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(
+            parameters, train.lr, train.momentum, weight_decay=train.weight_decay, fused=True
+        )
+    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
+    return kind(parameters, train.lr, weight_decay=train.weight_decay, fused=True)
