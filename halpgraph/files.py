@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -82,3 +83,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not (abs(value) <= 1.7976931348623157e308):
         return None
     return value
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of JSON-able content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

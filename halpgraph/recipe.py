@@ -7,7 +7,6 @@ A recipe may ``extends`` another one. Mappings merge key by key, lists and value
 from __future__ import annotations
 
 import copy
-import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from halpgraph import registry
 from halpgraph.errors import UserError
+from halpgraph.files import digest
 from halpgraph.recipe_files import assign, merge
 
 FLOORS = ("majority", "labels", "labels+degree", "wl", "untrained", "wl+embedding")
@@ -88,8 +88,7 @@ class Recipe(_Section):
     @property
     def fingerprint(self) -> str:
         """Return a hash of everything that can change a result (not the name, title or trackers)."""
-        content = self.model_dump(exclude={"name", "title", "trackers"})
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return digest(self.model_dump(exclude={"name", "title", "trackers"}))
 
     def cells(self) -> dict[str, Recipe]:
         """Return one recipe a grid point (data set, ablation value), by name; see ``grid``."""

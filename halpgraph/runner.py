@@ -1,0 +1,223 @@
+"""A whole run: plan the jobs, do them side by side, collect the scores, write the report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+from halpgraph import __version__
+from halpgraph.data.load import DataSet, load
+from halpgraph.device import pick_device, threads
+from halpgraph.engine import Trainer
+from halpgraph.environment import available_cores, git_state, machine, peak_memory_mb, versions
+from halpgraph.errors import RunError, UserError
+from halpgraph.files import digest, read_json, write_json
+from halpgraph.folds import make_folds
+from halpgraph.jobs import Job, run_job
+from halpgraph.progress import following
+from halpgraph.recipe import Recipe, validate
+from halpgraph.recipe_files import read_recipe
+from halpgraph.results import write_scores
+from halpgraph.rundir import RunDir
+from halpgraph.trackers import check_trackers
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One data set or grid point: its recipe and its data."""
+
+    name: str
+    recipe: Recipe
+    data: DataSet
+
+
+def run(
+    recipe: str | Path | Recipe,
+    *,
+    overrides: Sequence[str] = (),
+    runs: str | Path = "runs",
+    jobs: int | None = None,
+    data: str | Path | None = None,
+    dataset: DataSet | None = None,
+    quiet: bool = False,
+) -> RunDir:
+    """Do everything a recipe says and return the run's folder.
+
+    The same recipe on the same data finds its folder again: a finished run is returned as it is, an
+    interrupted one goes on where it stopped and ends with the same numbers.
+
+    Args:
+        recipe: file, name of a shipped recipe, or a validated recipe.
+        overrides: ``KEY=VALUE``, as after ``--set``.
+        runs: the folder that holds the run's folder.
+        jobs: processes side by side; None: as many as there are cores.
+        data: where data sets are looked for first.
+        dataset: the user's own graphs (``halpgraph.data.load.from_list``) instead of a named set.
+        quiet: no progress bars.
+
+    Raises:
+        UserError: the recipe or the data cannot be used.
+        RunError: a job failed; the others were finished, and what there is was kept.
+    """
+    plan = recipe if isinstance(recipe, Recipe) else read_and_validate(recipe, overrides)
+    with threads(1):
+        cells = prepare(plan, data, dataset)
+        where = Path(runs) / f"{plan.name}-{fingerprint(plan, cells)[:8]}"
+        folder = RunDir(where)
+        with folder.locked():
+            if not folder.finished:
+                _work(folder, plan, cells, jobs, quiet)
+            _report(folder)
+    return folder
+
+
+def read_and_validate(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read, merge and validate a recipe."""
+    content, lines = read_recipe(name, overrides)
+    return validate(content, lines)
+
+
+def prepare(
+    recipe: Recipe, root: str | Path | None = None, dataset: DataSet | None = None
+) -> list[Cell]:
+    """Load the data of every cell and try everything that can be tried before training.
+
+    Raises:
+        UserError: missing data, impossible combinations, too few graphs of a class, no such device.
+    """
+    check_trackers(recipe)
+    loaded: dict[str, DataSet] = {}
+    cells = []
+    for name, cell in recipe.cells().items():
+        key = cell.data.model_dump_json()
+        if dataset is not None:
+            loaded[key] = dataset
+        elif key not in loaded:
+            options: dict[str, Any] = cell.data.model_dump(exclude={"name"})
+            loaded[key] = load(cell.data.name, root=root, **options)
+        cells.append(Cell(name, cell, loaded[key]))
+        _try(cells[-1])
+    return cells
+
+
+def _try(cell: Cell) -> None:
+    for arm in cell.recipe.arms:
+        recipe = cell.recipe.arm(arm)
+        pick_device(recipe.train.device)
+        Trainer(cell.data.store.subset([0, 1][: len(cell.data.store)]), recipe, 0)
+    if cell.data.y is not None:
+        for seed in cell.recipe.seeds:
+            make_folds(cell.data, cell.recipe.folds, seed)
+
+
+def fingerprint(recipe: Recipe, cells: Sequence[Cell]) -> str:
+    """Return a hash of the recipe, the data and this package's version."""
+    data = [cell.data.info["fingerprint"] for cell in cells]
+    return digest([recipe.fingerprint, data, __version__])
+
+
+def plan_jobs(folder: RunDir, cells: Sequence[Cell]) -> tuple[list[Job], list[Job]]:
+    """Return the jobs in two waves: the second needs embeddings of the first. Longest first."""
+    first: list[Job] = []
+    second: list[Job] = []
+    for cell in sorted(cells, key=lambda c: -c.data.info["num_edges"]):
+        recipe, name = cell.recipe, cell.name
+        control = recipe.control or next(iter(recipe.arms))
+        treated = next((arm for arm in recipe.arms if arm != control), control)
+        for seed in recipe.seeds:
+            for arm in recipe.arms:
+                where = folder.job(name, arm, seed)
+                first.append(Job("arm", name, arm, seed, recipe.arm(arm), where))
+            for floor in recipe.floors:
+                where = folder.floor(name, floor, seed)
+                job = Job(floor, name, floor, seed, recipe.arm(control), where)
+                if floor == "wl+embedding":
+                    needs = folder.job(name, treated, seed)
+                    second.append(Job(floor, name, floor, seed, job.recipe, where, needs))
+                else:
+                    first.append(job)
+    return first, second
+
+
+def _work(
+    folder: RunDir, recipe: Recipe, cells: Sequence[Cell], jobs: int | None, quiet: bool
+) -> None:
+    started, cpu = time.time(), _cpu_seconds()
+    folder.write_recipe(recipe.model_dump())
+    for cell in cells:
+        write_json(folder.path / cell.name / "data.json", cell.data.info)
+    waves = plan_jobs(folder, cells)
+    with following(folder, [*waves[0], *waves[1]], quiet):
+        for wave in waves:
+            failures = _side_by_side(wave, {c.name: c.data for c in cells}, recipe, jobs)
+            if failures:
+                raise RunError("\n".join(failures))
+    _write_environment(folder, recipe, started, cpu)
+    write_scores(folder, recipe, [(c.name, c.recipe, c.data.info) for c in cells])
+
+
+def _side_by_side(
+    wave: Sequence[Job], data: dict[str, DataSet], recipe: Recipe, jobs: int | None
+) -> list[str]:
+    on_gpu = recipe.train.device not in ("cpu",)
+    number = min(jobs or (1 if on_gpu else available_cores()), max(len(wave), 1))
+    if number < 1:
+        raise UserError(f"--jobs {jobs}: must be at least 1")
+    if number == 1:
+        found = [run_job(job, data[job.cell]) for job in wave]
+    else:
+        # Forked workers share the parent's imports and data; a GPU does not survive a fork.
+        forks = sys.platform.startswith("linux") and not on_gpu
+        pool = joblib.Parallel(
+            n_jobs=number, backend="multiprocessing" if forks else "loky", batch_size=1
+        )
+        call: Callable[..., Any] = joblib.delayed(run_job)
+        found = pool(call(job, data[job.cell]) for job in wave)
+    return [message for message in found if message is not None]
+
+
+def _cpu_seconds() -> float:
+    try:
+        import resource
+    except ImportError:
+        return time.process_time()
+    own, children = (
+        resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def _write_environment(folder: RunDir, recipe: Recipe, started: float, cpu: float) -> None:
+    """Write what the run ran on. An interrupted run's time counts from its last start."""
+    peaks = [read_json(path)["peak_memory_mb"] for path in folder.path.glob("*/*/seed-*/job.json")]
+    content = {
+        "command": " ".join(["halpgraph", *sys.argv[1:]]),
+        "versions": versions(),
+        **machine(),
+        "device": recipe.train.device,
+        "git": git_state(),
+        "started": _stamp(started),
+        "finished": _stamp(time.time()),
+        "wall_seconds": time.time() - started,
+        "cpu_seconds": _cpu_seconds() - cpu,
+        "peak_memory_mb": max([*peaks, peak_memory_mb()]),
+    }
+    write_json(folder.path / "environment.json", content)
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+
+
+def _report(folder: RunDir) -> None:
+    from halpgraph.reports.page import write_report
+
+    if not (folder.path / "report.html").is_file():
+        write_report(folder.path)
