@@ -1,0 +1,103 @@
+"""Contrastive losses: pure functions, each with its equation and its source.
+
+Every function takes rows of any length and compares directions only. Rows of zeros have no
+direction; they count as orthogonal to everything, and never give NaN.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from halpgraph.errors import UserError
+
+
+def nt_xent(
+    z1: Tensor,
+    z2: Tensor,
+    temperature: float,
+    *,
+    intra_view: bool = False,
+    symmetric: bool = True,
+) -> Tensor:
+    """Return the normalised, temperature-scaled cross entropy (NT-Xent) of two views.
+
+    With ``s(a, b) = cos(a, b) / temperature``, the loss of anchor i of the first view is::
+
+        -s(z1_i, z2_i) + log sum_j exp s(z1_i, z2_j)
+
+    the positive being among the j. ``intra_view`` puts the other rows of the anchor's own view in
+    the sum as well, which is SimCLR's form; GraphCL contrasts with the other view only.
+
+    Args:
+        z1: first view.
+        z2: second view, row i being the positive of row i of ``z1``.
+        temperature: above 0.
+        intra_view: whether the anchor's own view gives negatives too.
+        symmetric: mean of both directions, or ``z1`` as anchors only.
+
+    Shapes: z1 [B, D], z2 [B, D] -> [].
+
+    Raises:
+        UserError: fewer than two rows, so that there is no negative.
+
+    Reference: Chen et al., "A Simple Framework for Contrastive Learning of Visual
+    Representations", ICML 2020, eq. 1, https://arxiv.org/abs/2002.05709; You et al., "Graph
+    Contrastive Learning with Augmentations", NeurIPS 2020, eq. 3, https://arxiv.org/abs/2010.13902
+    """
+    u1, u2 = _directions(z1, z2, "nt_xent")
+    across = u1 @ u2.t() / temperature  # [B, B]
+    own1 = _without_diagonal(u1 @ u1.t() / temperature) if intra_view else None
+    own2 = _without_diagonal(u2 @ u2.t() / temperature) if intra_view else None
+    loss = _cross_entropy(across, own1)
+    return (loss + _cross_entropy(across.t(), own2)) / 2 if symmetric else loss
+
+
+def graphcl_official(z1: Tensor, z2: Tensor, temperature: float = 0.2) -> Tensor:
+    """Return the loss of GraphCL's released code: the positive is left out of the denominator.
+
+    ``mean_i [ -s(z1_i, z2_i) + log sum_{j != i} exp s(z1_i, z2_j) ]``, in one direction. It has no
+    lower bound at 0: once the positive is nearer than the negatives together, it is negative.
+
+    Args:
+        z1: the anchors (the original graphs, in the released code).
+        z2: the augmented graphs.
+        temperature: above 0; 0.2 in the released code for TU data sets.
+
+    Shapes: z1 [B, D], z2 [B, D] -> [].
+
+    Raises:
+        UserError: fewer than two rows, so that there is no negative.
+
+    Reference: You et al., "Graph Contrastive Learning with Augmentations", NeurIPS 2020, released
+    code, ``unsupervised_TU``, https://github.com/Shen-Lab/GraphCL
+    """
+    u1, u2 = _directions(z1, z2, "graphcl_official")
+    across = u1 @ u2.t() / temperature  # [B, B]
+    positive = across.diagonal()  # [B]
+    return (_without_diagonal(across).logsumexp(dim=1) - positive).mean()
+
+
+def _directions(z1: Tensor, z2: Tensor, name: str) -> tuple[Tensor, Tensor]:
+    if z1.dim() != 2 or z1.shape != z2.shape:
+        raise UserError(
+            f"{name}: two views of one batch need the same shape [B, D], "
+            f"got {list(z1.shape)} and {list(z2.shape)}"
+        )
+    if z1.size(0) < 2:
+        raise UserError(
+            f"{name}: a batch of {z1.size(0)} has no negatives to contrast with; "
+            "use a batch size of at least 2"
+        )
+    return F.normalize(z1, dim=1), F.normalize(z2, dim=1)
+
+
+def _without_diagonal(logits: Tensor) -> Tensor:
+    diagonal = torch.eye(logits.size(0), dtype=torch.bool, device=logits.device)
+    return logits.masked_fill(diagonal, -torch.inf)
+
+
+def _cross_entropy(across: Tensor, own: Tensor | None) -> Tensor:
+    logits = across if own is None else torch.cat([across, own], dim=1)  # [B, B] or [B, 2B]
+    return F.cross_entropy(logits, torch.arange(across.size(0), device=across.device))

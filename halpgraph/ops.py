@@ -1,0 +1,153 @@
+"""Sums over neighbours and over graphs: the few operators that the time of training goes into.
+
+A neighbour sum is the product of a sparse matrix of ones, given by its rows' pointers, and a dense
+one. torch offers that product twice: as sparse CSR tensors, and as ``embedding_bag``. The second
+takes our pointers as they are (no matrix to build), knows that the values are one, and on CPUs is
+the faster by 1.5 to 2 times; see ``benchmarks``. ``A`` being symmetric, the backward of ``A h`` is
+the same product, where autograd would gather and scatter, or transpose the matrix.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Readout = Literal["sum", "mean", "max"]
+
+
+def bag_sum(h: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
+    """Return ``out[i] = sum of h[index[ptr[i]:ptr[i + 1]]]``, without a gradient of its own.
+
+    Shapes: h [N, D], index [E], ptr [R + 1] -> [R, D].
+    """
+    with torch.no_grad():
+        return torch.embedding_bag(h, index, ptr, include_last_offset=True)[0]
+
+
+class _NeighbourSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, col: Tensor, rowptr: Tensor, scale: float) -> Tensor:
+        ctx.save_for_backward(col, rowptr)
+        ctx.scale = scale
+        out = bag_sum(h.contiguous(), col, rowptr)  # [N, D]
+        return out.add_(h, alpha=scale) if scale else out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        col, rowptr = ctx.saved_tensors
+        return _NeighbourSum.apply(grads[0], col, rowptr, ctx.scale), None, None, None
+
+
+def neighbour_sum(h: Tensor, col: Tensor, rowptr: Tensor, scale: float = 1.0) -> Tensor:
+    """Return ``scale * h + A h``, A being a symmetric adjacency matrix given by its rows.
+
+    The backward is the same product, so it is right only for undirected graphs (both directions of
+    every edge present), which is what ``batch.py`` promises.
+
+    Args:
+        h: values of the nodes.
+        col: neighbours, sorted by the node they belong to (``edge_index[1]`` of a batch).
+        rowptr: where each node's neighbours start.
+        scale: weight of the node itself; GIN's ``1 + eps``.
+
+    Shapes: h [N, D], col [E], rowptr [N + 1] -> [N, D].
+    """
+    out: Tensor = _NeighbourSum.apply(h, col, rowptr, scale)
+    return out
+
+
+class _Lookup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, codes: Tensor) -> Tensor:
+        ctx.save_for_backward(codes)
+        ctx.rows = table.size(0)
+        if codes.size(1) == 1:
+            return table.index_select(0, codes[:, 0])
+        ptr = torch.arange(0, codes.numel() + 1, codes.size(1), device=codes.device)
+        return bag_sum(table, codes.reshape(-1), ptr)  # [N, D]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        (codes,) = ctx.saved_tensors
+        out = grads[0].new_zeros(ctx.rows, grads[0].size(1))
+        for k in range(codes.size(1)):
+            out.index_add_(0, codes[:, k], grads[0])
+        return out, None
+
+
+def lookup(table: Tensor, codes: Tensor) -> Tensor:
+    """Return the sum of the rows of ``table`` that each node's codes name.
+
+    Same as ``F.embedding_bag``, with a backward that does not sort (2 to 8 times faster for the
+    short tables of categorical features).
+
+    Shapes: table [R, D], codes [N, K] -> [N, D].
+    """
+    out: Tensor = _Lookup.apply(table, codes)
+    return out
+
+
+class _GraphSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, ptr: Tensor, graph: Tensor) -> Tensor:
+        ctx.save_for_backward(graph)
+        rows = torch.arange(h.size(0), device=h.device)
+        return bag_sum(h.contiguous(), rows, ptr)  # [B, D]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (graph,) = ctx.saved_tensors
+        return grads[0].index_select(0, graph), None, None
+
+
+class _GraphMax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, ptr: Tensor, graph: Tensor) -> Tensor:
+        index = graph[:, None].expand_as(h)
+        out = h.new_zeros(ptr.numel() - 1, h.size(1))  # [B, D]; empty graphs stay 0
+        out.scatter_reduce_(0, index, h, "amax", include_self=False)
+        ctx.save_for_backward(h, out, ptr, graph)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        h, out, ptr, graph = ctx.saved_tensors
+        best = (h == out.index_select(0, graph)).to(h.dtype)  # [N, D]
+        rows = torch.arange(h.size(0), device=h.device)
+        share = grads[0] / bag_sum(best, rows, ptr).clamp_(min=1)  # [B, D]
+        return best.mul_(share.index_select(0, graph)), None, None
+
+
+@cache
+def has_torch_scatter() -> bool:
+    """Tell whether the optional package torch-scatter is installed and loads."""
+    try:
+        import torch_scatter  # noqa: F401
+    except (ImportError, OSError):
+        return False
+    return True
+
+
+def pool(h: Tensor, ptr: Tensor, graph: Tensor, readout: Readout = "sum") -> Tensor:
+    """Return one row a graph: the sum, mean or maximum of its nodes; zeros for an empty graph.
+
+    The gradient of a maximum is shared evenly among nodes that tie for it.
+
+    Args:
+        h: values of the nodes.
+        ptr: where each graph's nodes start.
+        graph: the graph of each node (``batch.batch``).
+        readout: how to pool.
+
+    Shapes: h [N, D], ptr [B + 1], graph [N] -> [B, D].
+    """
+    if readout == "max":
+        out: Tensor = _GraphMax.apply(h, ptr, graph)
+        return out
+    total: Tensor = _GraphSum.apply(h, ptr, graph)
+    if readout == "mean":
+        return total / ptr.diff().clamp(min=1).to(h.dtype)[:, None]
+    return total
