@@ -69,6 +69,14 @@ class Registry:
             return ast.get_docstring(node) or ""
         return inspect.getdoc(self.get(name)) or ""
 
+    def constructor(self, name: str) -> ast.FunctionDef | None:
+        """Return the parsed ``__init__`` of a component of this package; None for outsiders'."""
+        node = self._decorated(name)
+        for item in node.body if node is not None else []:
+            if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+                return item
+        return None
+
     def summary(self, name: str) -> str:
         """Return the first line of a component's docstring."""
         return self.doc(name).split("\n", 1)[0]
@@ -152,7 +160,6 @@ def explain(error: ValidationError, where: str, schema: type[BaseModel], owner: 
     return lines
 
 
-datasets = Registry("data")
 views = Registry("views")
 encoders = Registry("encoders")
 methods = Registry("methods")
@@ -160,7 +167,6 @@ heads = Registry("heads")
 evaluators = Registry("evaluators")
 
 ROOMS: dict[str, Registry] = {
-    "data": datasets,
     "views": views,
     "encoders": encoders,
     "methods": methods,

@@ -1,0 +1,50 @@
+"""halpgraph: self-supervised learning on graphs, with a HaLP head and honest reports.
+
+Public names are imported when they are first used, so that ``halpgraph --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "run": "halpgraph.runner",
+    "GraphEmbedder": "halpgraph.estimator",
+    "GraphStore": "halpgraph.data.store",
+    "HaLP": "halpgraph.latent",
+    "KeyBank": "halpgraph.memory",
+    "hallucinate": "halpgraph.hallucination",
+    "spherical_kmeans": "halpgraph.memory",
+}
+
+if TYPE_CHECKING:
+    from halpgraph.data.store import GraphStore
+    from halpgraph.estimator import GraphEmbedder
+    from halpgraph.hallucination import hallucinate
+    from halpgraph.latent import HaLP
+    from halpgraph.memory import KeyBank, spherical_kmeans
+    from halpgraph.runner import run
+
+__all__ = [
+    "GraphEmbedder",
+    "GraphStore",
+    "HaLP",
+    "KeyBank",
+    "__version__",
+    "hallucinate",
+    "run",
+    "spherical_kmeans",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'halpgraph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_WHERE])

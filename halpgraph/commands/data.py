@@ -1,0 +1,55 @@
+"""data list, data check, data get."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from halpgraph.commands._options import Data, Json, echo_json
+
+app = typer.Typer(
+    help="Data sets: what there is, whether it is whole, and fetching it.",
+    epilog="Example: halpgraph data check PROTEINS",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Argument(help="A data set's name, as `halpgraph data list` prints it.")]
+
+
+@app.command("list", epilog="Example: halpgraph data list")
+def list_sets(data: Data = None, as_json: Json = False) -> None:
+    """List the data sets that have a card, and where each was found."""
+    from halpgraph.data.sources import describe_all
+
+    rows = describe_all(data)
+    if as_json:
+        echo_json(rows)
+        return
+    for row in rows:
+        graphs = row.get("graphs") or "?"
+        typer.echo(f"{row['name']:<14} {graphs:>7} graphs  {row['found_in'] or 'not here'}")
+
+
+@app.command(epilog="Example: halpgraph data check NCI1")
+def check(name: Name, data: Data = None, as_json: Json = False) -> None:
+    """Load a data set and compare it with its card."""
+    from halpgraph.data.load import check as look
+
+    found = look(name, data)
+    if as_json:
+        echo_json(found)
+        return
+    for key, value in found.items():
+        typer.echo(f"{key}: {value}")
+
+
+@app.command(epilog="Example: halpgraph data get PROTEINS")
+def get(name: Name, data: Data = None, as_json: Json = False) -> None:
+    """Find a data set, or download it into the cache."""
+    from halpgraph.data.sources import get as fetch
+
+    path = fetch(name, data)
+    if as_json:
+        echo_json({"name": name, "path": path})
+    else:
+        typer.echo(str(path))

@@ -1,0 +1,104 @@
+"""run, check, compare, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from halpgraph.commands._options import Data, Json, Set, echo_json
+
+Recipe = Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one.")]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder for the folders of runs.")]
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", min=1, help="Processes side by side (default: all cores).")
+]
+Run = Annotated[Path, typer.Argument(help="The folder of a run.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command(
+        epilog="Example: halpgraph run recipes/graphcl_mutag.yaml --set seeds=[0,1] --jobs 2"
+    )(run)
+    app.command(epilog="Example: halpgraph check recipes/table8.yaml --set encoder.hidden=64")(
+        check
+    )
+    app.command(epilog="Example: halpgraph compare runs/graphcl_mutag-* runs/graphcl_wide-*")(
+        compare
+    )
+    app.command(epilog="Example: halpgraph report runs/graphcl_mutag-3f9c2a1b")(report)
+
+
+def run(
+    recipe: Recipe,
+    overrides: Set = None,
+    runs: Runs = Path("runs"),
+    jobs: Jobs = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Pre-train and evaluate everything a recipe says, and write a report.
+
+    The same command goes on with an interrupted run, and returns a finished one at once.
+    """
+    from halpgraph import runner
+
+    folder = runner.run(
+        recipe, overrides=overrides or (), runs=runs, jobs=jobs, data=data, quiet=as_json
+    )
+    page = folder.path / "report.html"
+    if as_json:
+        echo_json({"run": folder.path, "report": page, "scores": folder.scores})
+        return
+    from halpgraph.reports.console import print_scores
+
+    print_scores(folder.scores)
+    typer.echo(f"report: {page}")
+
+
+def check(recipe: Recipe, overrides: Set = None, data: Data = None, as_json: Json = False) -> None:
+    """Validate a recipe and its data without training; say roughly what it will cost."""
+    from halpgraph.costs import check as look
+
+    found = look(recipe, overrides or (), data)
+    if as_json:
+        echo_json(found)
+        return
+    typer.echo(f"{recipe}: valid")
+    for cell in found["cells"]:
+        typer.echo(
+            f"  {cell['name']}: {cell['graphs']} graphs, features {cell['features']}, "
+            f"{cell['found_in']}"
+        )
+    typer.echo(
+        f"  {len(found['arms'])} arms ({', '.join(found['arms'])}), {found['seeds']} seeds, "
+        f"{found['trainings']} trainings\n"
+        f"  roughly {found['minutes_text']} on {found['cores']} cores, "
+        f"{found['memory_mb']:.0f} MB a process"
+    )
+
+
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs.")],
+    as_json: Json = False,
+) -> None:
+    """Compare the arms of runs, paired over seeds and folds."""
+    from halpgraph.reports.compare import compare_runs, comparison_text
+
+    rows = compare_runs(runs)
+    if as_json:
+        echo_json(rows)
+    else:
+        typer.echo(comparison_text(rows))
+
+
+def report(run: Run) -> None:
+    """Write a run's report again from what is in its folder."""
+    from halpgraph.reports.page import write_report
+    from halpgraph.rundir import RunDir
+
+    folder = RunDir.open(run)
+    _ = folder.scores
+    typer.echo(f"report: {write_report(folder.path)}")
