@@ -1,1 +1,1 @@
-
+"""Views: random changes of every graph of a batch."""

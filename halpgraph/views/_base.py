@@ -1,0 +1,53 @@
+"""What the views of this room share: which graphs are meant, and how a view shows itself."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+
+import torch
+from torch import Generator, Tensor
+from torch_geometric.data import Batch
+
+from halpgraph.contracts import View
+from halpgraph.views._edit import Edit, apply
+
+
+class GraphView(View):
+    """A view that can be told which graphs of the batch to change."""
+
+    def forward(self, batch: Batch, generator: Generator | None = None) -> Batch:
+        """Return the batch with every graph changed."""
+        return self.change(batch, None, generator)
+
+    @abstractmethod
+    def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
+        """Change the chosen graphs, leave the others alone.
+
+        Args:
+            batch: the graphs; not changed itself.
+            chosen: which graphs, bool [B]; None means all.
+            generator: source of every draw, on the device of the batch.
+        """
+
+    def __repr__(self) -> str:
+        names = inspect.signature(type(self).__init__).parameters
+        shown = (f"{n}={getattr(self, n)!r}" for n in names if n != "self")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class EditView(GraphView):
+    """A view that says what is to be changed, in one go; the change itself is made for it."""
+
+    @abstractmethod
+    def edit(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Edit:
+        """Return what is to be changed in the chosen graphs (all where None)."""
+
+    def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
+        """Change the chosen graphs, leave the others alone."""
+        return apply(batch, self.edit(batch, chosen, generator))
+
+
+def only(counts: Tensor, chosen: Tensor | None) -> Tensor:
+    """Return the counts of the chosen graphs and zeros for the others. Shapes: [B] -> [B]."""
+    return counts if chosen is None else torch.where(chosen, counts, torch.zeros_like(counts))

@@ -1,0 +1,80 @@
+"""Choice: every graph draws one of several views."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import torch
+from pydantic import AfterValidator
+from torch import Generator, Tensor
+from torch_geometric.data import Batch
+
+from halpgraph.errors import UserError
+from halpgraph.registry import views
+from halpgraph.views import _parts
+from halpgraph.views._base import EditView, GraphView
+from halpgraph.views._edit import apply, merge
+from halpgraph.views._sample import uniform
+
+_WHERE = "views.choice.of"
+
+
+def _checked(of: list[Any]) -> list[Any]:
+    return list(_parts.check(of, _WHERE))
+
+
+@views.register
+class Choice(GraphView):
+    """Let every graph draw one of several views, and change it by that view alone.
+
+    This is the published code's ``random2`` (drop_nodes, subgraph), ``random3`` (perturb_edges
+    too) and ``random4`` (mask_features too). The changes of all views are made in one pass.
+
+    Args:
+        of: the views to draw from, each a name or a mapping of its name and settings.
+        weights: how likely each is, in proportion; equally likely where left out.
+
+    Raises:
+        UserError: no view, an unknown one, a wrong setting, weights that do not fit.
+
+    Reference: You et al., "Graph Contrastive Learning with Augmentations", NeurIPS 2020, Sec. 3.1,
+    https://arxiv.org/abs/2010.13902.
+    """
+
+    def __init__(
+        self,
+        of: Annotated[list[Any], AfterValidator(_checked)],
+        weights: list[float] | None = None,
+    ) -> None:
+        self.of = _parts.build(of, _WHERE)
+        self.weights = _fitting(weights, len(self.of))
+
+    def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
+        """Change each of the chosen graphs by a view drawn for it."""
+        drawn = self._draw(batch, generator)
+        mine = [
+            drawn == i if chosen is None else (drawn == i) & chosen for i in range(len(self.of))
+        ]
+        pairs = list(zip(self.of, mine, strict=True))
+        edits = [v.edit(batch, m, generator) for v, m in pairs if isinstance(v, EditView)]
+        out = apply(batch, merge(edits))
+        for view, graphs in pairs:
+            if not isinstance(view, EditView):
+                out = view.change(out, graphs, generator)
+        return out
+
+    def _draw(self, batch: Batch, generator: Generator | None) -> Tensor:
+        weights = torch.tensor(self.weights or [1.0] * len(self.of), dtype=torch.float64)
+        steps = (weights.cumsum(0) / weights.sum())[:-1].to(batch.ptr.device)
+        draws = uniform(batch.ptr.numel() - 1, batch.ptr, generator)
+        return (draws[:, None] >= steps).sum(1)  # [B]
+
+
+def _fitting(weights: list[float] | None, count: int) -> list[float] | None:
+    if weights is None:
+        return None
+    if len(weights) != count or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+        raise UserError(
+            f"views.choice.weights: {weights} - need {count} numbers, none negative, not all zero"
+        )
+    return list(weights)
