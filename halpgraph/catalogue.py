@@ -1,4 +1,4 @@
-"""What there is: every component, data set and recipe, read from their files without importing them.
+"""What there is: every component, data set and recipe, read from files without importing them.
 
 The command line's ``list`` and ``show`` and the catalogue page of the docs come from here.
 """

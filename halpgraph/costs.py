@@ -77,7 +77,7 @@ def _evaluating(cell: Cell) -> float:
     """CPU seconds of all evaluations of a cell: nested kernel machines grow with n cubed."""
     embeddings = len(cell.recipe.arms) + len(cell.recipe.floors)
     one = 0.5 + SVM_PER_CUBE * cell.data.info["num_graphs"] ** 3
-    return one * embeddings * len(cell.recipe.evaluators) * len(cell.recipe.seeds)
+    return float(one * embeddings * len(cell.recipe.evaluators) * len(cell.recipe.seeds))
 
 
 def _memory(cell: Cell) -> float:
@@ -86,4 +86,4 @@ def _memory(cell: Cell) -> float:
     activations = min(info["num_nodes"], 1 << 17) * 32 * 4 * 60 * _width(cell)
     flat = info["num_nodes"] * 40 + info["num_edges"] * 32
     grams = 3 * 8 * info["num_graphs"] ** 2
-    return 450 + (activations + flat + grams) / 2**20
+    return float(450 + (activations + flat + grams) / 2**20)

@@ -19,7 +19,7 @@ class UserError(HalpgraphError):
 
 
 class RunError(HalpgraphError):
-    """A run could not go on (a loss became NaN, the disk is full): the message says what was kept."""
+    """A run could not go on (NaN in a loss, a full disk): the message says what was kept."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

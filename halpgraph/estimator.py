@@ -19,7 +19,7 @@ from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import read_recipe
 
 
-class GraphEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class GraphEmbedder(TransformerMixin, BaseEstimator):
     """Learn graph embeddings without labels: GraphCL, with or without the HaLP head.
 
     Why: the same engine as ``halpgraph run``, where a pipeline of scikit-learn wants it. ``fit``
@@ -135,5 +135,3 @@ def _listed(graphs: Iterable[Data]) -> Sequence[Data]:
             kind = type(graph).__name__
             raise UserError(f"X[{i}]: must be a torch_geometric.data.Data, not {kind}")
     return listed
-
-

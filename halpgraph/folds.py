@@ -15,8 +15,13 @@ from halpgraph.errors import UserError
 class Splittable(Protocol):
     """What ``make_folds`` reads of a data set: labels, and its official splits if it has any."""
 
-    y: Any
-    splits: Mapping[str, Any] | None
+    @property
+    def y(self) -> Any:
+        """Return the labels. Shapes: [n]."""
+
+    @property
+    def splits(self) -> Mapping[str, Any] | None:
+        """Return positions by name of the split, or None."""
 
 
 def make_folds(data: Splittable, folds: int, seed: int) -> list[Fold]:

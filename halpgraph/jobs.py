@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 
 from halpgraph import registry
-from halpgraph.contracts import Fold, Scores
+from halpgraph.contracts import Evaluator, Fold, Scores
 from halpgraph.data.load import DataSet
 from halpgraph.device import threads
 from halpgraph.engine import Trainer
@@ -90,7 +91,11 @@ def _trained(job: Job, data: DataSet) -> Trainer:
             tracker.log(report)
             every = train.checkpoint_every
             due = trainer.epoch % every == 0 if every else False
-            if due or time.monotonic() - saved > CHECKPOINT_SECONDS or trainer.epoch == train.epochs:
+            if (
+                due
+                or time.monotonic() - saved > CHECKPOINT_SECONDS
+                or trainer.epoch == train.epochs
+            ):
                 save(trainer, checkpoint)
                 saved = time.monotonic()
     return trainer
@@ -175,9 +180,8 @@ def _evaluate_all(job: Job, data: DataSet, z: np.ndarray[Any, Any]) -> None:
         return
     folds = make_folds(data, job.recipe.folds, job.seed)
     for key, spec in evaluator_keys(job.recipe.evaluators).items():
-        evaluator = registry.evaluators.build(spec, f"evaluators.{key}")
-        y = data.y
-        once(job.folder / f"{key}.json", data, lambda e=evaluator: e(z, y, folds, job.seed))
+        evaluator: Evaluator = registry.evaluators.build(spec, f"evaluators.{key}")
+        once(job.folder / f"{key}.json", data, partial(evaluator, z, data.y, folds, job.seed))
 
 
 def once(path: Path, data: DataSet, work: Callable[[], Scores]) -> None:

@@ -1,4 +1,4 @@
-"""Recipes: a YAML file becomes a frozen, validated ``Recipe``; nothing in it is ever changed silently.
+"""Recipes: a YAML file becomes a frozen, validated ``Recipe``; nothing is changed silently.
 
 A recipe may ``extends`` another one. Mappings merge key by key, lists and values replace; a component
 (a mapping with a ``name``) that changes its name starts anew. ``--set KEY=VALUE`` comes last.

@@ -1,4 +1,4 @@
-"""One folder a run: the locked recipe, environment, metrics, checkpoints, embeddings, scores, report.
+"""One folder a run: locked recipe, environment, metrics, checkpoints, embeddings, scores, report.
 
 A run's folder is ``NAME-FINGERPRINT``: the same recipe on the same data finds its folder again, any
 change gets a new one. Nothing of a user's is ever deleted.

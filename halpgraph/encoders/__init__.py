@@ -1,1 +1,1 @@
-
+"""Encoders: batches to features."""

@@ -1,1 +1,1 @@
-
+"""Evaluators: embeddings to scores."""

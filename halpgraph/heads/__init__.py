@@ -1,1 +1,1 @@
-
+"""Heads: contrasts to more loss terms."""

@@ -1,1 +1,1 @@
-
+"""Methods: views to loss terms and contrasts."""

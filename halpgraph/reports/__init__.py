@@ -1,1 +1,1 @@
-
+"""Scores -> page: tables, plots, words, comparison of runs."""

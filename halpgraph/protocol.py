@@ -1,0 +1,42 @@
+"""The protocol of a run in sentences: what was trained, what was chosen where, what the spread is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from halpgraph.recipe import Recipe
+
+
+def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the sentences a report prints."""
+    train, seeds = recipe.train, len(recipe.seeds)
+    official = [info["name"] for info in infos if info.get("metric")]
+    lines = [
+        f"Encoders see every graph of a set without its label (transductive) and are trained for "
+        f"{train.epochs} epochs; the last epoch is evaluated. Nothing is stopped early and no epoch "
+        f"is chosen by a score.",
+        f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed draws "
+        "the initial weights, the batches, the views and the folds; all rows share seeds and folds.",
+        f"{recipe.folds} outer folds, stratified and shuffled by the seed. Scaler and settings are "
+        f"chosen inside the training folds by an inner search ({_search(recipe)}); test folds are "
+        "used once.",
+        "sd over seeds: deviation of the seeds' means over all folds. sd over folds: deviation "
+        "between the folds of one seed, averaged over seeds. The two must not be mixed up.",
+        "Differences are paired over seeds and folds; intervals (95 %) and p-values use the variance "
+        "correction of Nadeau and Bengio (2003) for overlapping training folds. Each interval is "
+        "for one comparison; none is corrected for the number of comparisons.",
+    ]
+    if official:
+        lines.append(f"{', '.join(official)}: the official split instead of folds, one test set.")
+    lines += [f"{info['name']}: node features are {info['features']}." for info in infos]
+    return lines
+
+
+def _search(recipe: Recipe) -> str:
+    texts = []
+    for spec in recipe.evaluators:
+        settings = dict(spec) if isinstance(spec, dict) else {"name": spec}
+        name = settings.pop("name")
+        texts.append(f"{name}: " + ", ".join(f"{k} {v}" for k, v in settings.items()))
+    return "; ".join(texts)
