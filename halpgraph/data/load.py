@@ -1,0 +1,130 @@
+"""One call from a name, or from a list of graphs, to a data set that is ready to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from halpgraph.data.cards import Card
+from halpgraph.data.catalogue import check, describe_all, get
+from halpgraph.data.features import NodeFeatures, Schema, build_features
+from halpgraph.data.lists import read_list
+from halpgraph.data.reading import read
+from halpgraph.data.store import GraphStore
+from halpgraph.data.tables import Tables
+from halpgraph.errors import UserError, did_you_mean
+
+__all__ = ["DataSet", "check", "describe_all", "from_list", "get", "load"]
+
+_OPTIONS = ("degree_cap", "standardise")
+
+
+@dataclass
+class DataSet:
+    """A data set and all that is known of it.
+
+    ``y`` is class numbers (int64), targets (float32), or None; ``info`` is what ``data.json`` of
+    a run folder holds; ``splits`` and ``metric`` are official ones, where there are any.
+    """
+
+    store: GraphStore
+    y: NDArray[Any] | None
+    info: dict[str, Any]
+    splits: Mapping[str, Any] | None = None
+    metric: str | None = None
+
+
+def load(
+    name: str,
+    features: Sequence[str] | None = None,
+    root: str | Path | None = None,
+    **options: Any,
+) -> DataSet:
+    """Load a data set by name: find it, verify it, read it, make its node features.
+
+    Args:
+        name: one that has a card, or a set of the user's own in TU layout.
+        features: ``labels``, ``attributes``, ``degree``, ``constant``; the card's choice if None.
+        root: the user's data folder.
+        options: ``degree_cap`` and ``standardise``, see ``build_features``.
+
+    Raises:
+        UserError: anything that is missing, damaged or not as its card says.
+    """
+    _check_options(options)
+    reading = read(name, root)
+    card = reading.card
+    if features is None and card is not None and card.features:
+        features = card.features
+    made = build_features(reading.tables, features, **options)
+    data = _data_set(reading.tables, made, card)
+    data.info["found_in"] = f"{reading.found.place}: {reading.found.path}"
+    data.splits, data.metric = reading.splits, reading.metric
+    return data
+
+
+def from_list(
+    graphs: Sequence[Data],
+    features: Sequence[str] | None = None,
+    name: str = "custom",
+    schema: Schema | None = None,
+    **options: Any,
+) -> DataSet:
+    """Make a data set of any list of PyG ``Data``, or of a PyG data set.
+
+    Args:
+        graphs: the graphs; ``x`` and ``y`` may be missing from all of them.
+        features: as in ``load``; where None, ``x`` if there is one, else degrees.
+        name: what to call it.
+        schema: ``store.schema`` of earlier graphs, to make the same features of these.
+        options: ``degree_cap`` and ``standardise``, see ``build_features``.
+
+    Raises:
+        UserError: a graph is not usable; the message names it.
+    """
+    _check_options(options)
+    tables = read_list(graphs, name, schema)
+    made = build_features(tables, features, **options, schema=schema)
+    return _data_set(tables, made, None)
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    for key in options:
+        if key not in _OPTIONS:
+            raise UserError(f"data.{key}: unknown setting{did_you_mean(key, _OPTIONS)}")
+
+
+def _data_set(tables: Tables, features: NodeFeatures, card: Card | None) -> DataSet:
+    store = GraphStore.from_tables(tables, features)
+    y = None if tables.y is None else np.asarray(tables.y)
+    return DataSet(store, y, _info(tables, features, card, store))
+
+
+def _info(
+    tables: Tables, features: NodeFeatures, card: Card | None, store: GraphStore
+) -> dict[str, Any]:
+    names = card.class_names if card and card.class_names else tables.classes
+    return {
+        "name": tables.name,
+        "title": card.title if card else tables.name,
+        "source": card.source if card else "own",
+        "found_in": "memory",
+        "licence": card.licence if card else "",
+        "citation": card.citation if card else "",
+        "num_graphs": tables.num_graphs,
+        "num_nodes": tables.num_nodes,
+        "num_edges": tables.edge_index.shape[1] // 2,
+        "num_classes": len(tables.classes),
+        "class_counts": tables.class_counts(),
+        "class_names": list(names),
+        "features": features.text,
+        "num_features": store.num_features,
+        "fingerprint": store.fingerprint(),
+        "notes": [*tables.notes, *features.notes],
+    }

@@ -1,0 +1,188 @@
+"""A whole data set as flat tensors and pointers; batches are slices or gathers of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import LongTensor, Tensor
+from torch_geometric.data import Batch, Data
+
+from halpgraph.batch import make_batch, node_features, slice_batch
+from halpgraph.data.features import NodeFeatures, Schema
+from halpgraph.data.tables import Tables
+
+
+@dataclass(frozen=True, eq=False)
+class GraphStore:
+    """A data set in the layout of ``batch.py``; letters are those given there.
+
+    ``id`` is the position of each graph in its data set, kept through ``subset``; ``schema`` says
+    how features were made, to make the same ones of other graphs.
+
+    Shapes: x [N, F], codes [N, K], edge_index [2, E], rowptr [N + 1], ptr [n + 1], id [n],
+    y [n] or [n, tasks] or None.
+    """
+
+    x: Tensor
+    codes: Tensor
+    num_codes: int
+    edge_index: Tensor
+    rowptr: Tensor
+    ptr: Tensor
+    id: Tensor
+    y: Tensor | None = None
+    schema: Schema | None = None
+
+    @cached_property
+    def _whole(self) -> Batch:
+        targets = {} if self.y is None else {"y": self.y}
+        return make_batch(
+            x=self.x,
+            codes=self.codes,
+            num_codes=self.num_codes,
+            edge_index=self.edge_index,
+            rowptr=self.rowptr,
+            ptr=self.ptr,
+            id=self.id,
+            **targets,
+        )
+
+    @cached_property
+    def _edge_ptr(self) -> Tensor:
+        """Start of each graph's edges. Shapes: [n + 1]."""
+        return self.rowptr[self.ptr]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    @classmethod
+    def from_tables(cls, tables: Tables, features: NodeFeatures) -> GraphStore:
+        """Put a data set and the features chosen for it together."""
+        return cls(
+            x=torch.from_numpy(features.x),
+            codes=torch.from_numpy(features.codes),
+            num_codes=features.num_codes,
+            edge_index=torch.from_numpy(tables.edge_index),
+            rowptr=torch.from_numpy(tables.rowptr),
+            ptr=torch.from_numpy(tables.ptr),
+            id=torch.arange(tables.num_graphs),
+            y=None if tables.y is None else torch.from_numpy(tables.y),
+            schema=features.schema,
+        )
+
+    @classmethod
+    def from_data_list(
+        cls, graphs: Sequence[Data], features: Sequence[str] | None = None, **options: Any
+    ) -> GraphStore:
+        """Make a store of any list of PyG ``Data`` or PyG data set; see ``data.load.from_list``."""
+        from halpgraph.data.load import from_list
+
+        return from_list(graphs, features, **options).store
+
+    def __len__(self) -> int:
+        return self.ptr.numel() - 1
+
+    @property
+    def num_features(self) -> int:
+        """Return the width of the features written out, ``num_codes + F``."""
+        return self.num_codes + self.x.size(1)
+
+    def batch(self, ids: LongTensor | Tensor | None = None) -> Batch:
+        """Return some graphs as a batch, in the order of ``ids``; all of them without ``ids``.
+
+        Neighbours in the data set come as slices, without a copy of their features. A batch may
+        share memory with the store: it must not be changed in place.
+
+        Shapes: ids [B].
+
+        Raises:
+            IndexError: an id is negative or too large.
+        """
+        if ids is None:
+            return slice_batch(self._whole, 0, len(self))
+        start, count = int(ids[0]) if len(ids) else 0, ids.numel()
+        if torch.equal(ids, torch.arange(start, start + count, device=ids.device)):
+            if start < 0 or start + count > len(self):
+                raise IndexError(f"graphs {start} to {start + count - 1} of {len(self)}")
+            return slice_batch(self._whole, start, start + count)
+        return self._gather(ids)
+
+    def _gather(self, ids: Tensor) -> Batch:
+        nodes, ptr, node_shift = _ranges(self.ptr, ids)
+        edges, edge_ptr, edge_shift = _ranges(self._edge_ptr, ids)
+        graphs = torch.arange(ids.numel(), device=ids.device)
+        batch = graphs.repeat_interleave(ptr.diff(), output_size=nodes.numel())  # [N]
+        moved = node_shift.repeat_interleave(edge_ptr.diff(), output_size=edges.numel())  # [E]
+        rowptr = self.rowptr.new_empty(nodes.numel() + 1)
+        torch.sub(self.rowptr[nodes], edge_shift[batch], out=rowptr[:-1])
+        rowptr[-1] = edges.numel()
+        targets = {} if self.y is None else {"y": self.y[ids]}
+        return make_batch(
+            x=self.x.index_select(0, nodes),
+            codes=self.codes.index_select(0, nodes),
+            num_codes=self.num_codes,
+            edge_index=self.edge_index.index_select(1, edges).sub_(moved),
+            rowptr=rowptr,
+            ptr=ptr,
+            batch=batch,
+            id=self.id[ids],
+            **targets,
+        )
+
+    def __getitem__(self, index: int) -> Data:
+        """Return one graph with its features written out, in memory of its own."""
+        index = range(len(self))[index]
+        graph = slice_batch(self._whole, index, index + 1)
+        extra = {} if self.y is None else {"y": graph.y.clone()}
+        return Data(
+            x=node_features(graph).clone(),
+            edge_index=graph.edge_index.clone(),
+            id=graph.id.clone(),
+            **extra,
+        )
+
+    def to(self, device: torch.device | str) -> GraphStore:
+        """Return the store on a device."""
+        values = self.__getstate__()
+        moved: dict[str, Any] = {
+            k: v.to(device) if isinstance(v, Tensor) else v for k, v in values.items()
+        }
+        return GraphStore(**moved)
+
+    def subset(self, ids: Sequence[int] | Tensor) -> GraphStore:
+        """Return a store of some of the graphs; each keeps its ``id``. Shapes: ids [B]."""
+        some = self.batch(torch.as_tensor(ids, dtype=torch.long, device=self.ptr.device))
+        names = ("x", "codes", "edge_index", "rowptr", "ptr", "id", "y")
+        tensors = {name: some[name] for name in names if name in some}
+        return GraphStore(num_codes=self.num_codes, schema=self.schema, **tensors)
+
+    def fingerprint(self) -> str:
+        """Return the sha256 of everything in the store, the same on every device."""
+        total = hashlib.sha256()
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, Tensor):
+                total.update(f"{item.name} {value.dtype} {tuple(value.shape)}".encode())
+                total.update(value.detach().cpu().contiguous().numpy().data)
+        total.update(f"num_codes {self.num_codes}".encode())
+        return total.hexdigest()
+
+
+def _ranges(ptr: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return positions, new pointers and shift (old minus new start) of some ranges.
+
+    Shapes: ptr [n + 1], ids [B] -> [sum of sizes], [B + 1], [B].
+    """
+    counts = ptr.diff()[ids]  # [B]
+    new = torch.zeros(ids.numel() + 1, dtype=torch.long, device=ids.device)
+    torch.cumsum(counts, 0, out=new[1:])
+    total = int(new[-1])
+    shift = ptr[ids] - new[:-1]  # [B]
+    positions = torch.arange(total, device=ids.device)
+    positions += shift.repeat_interleave(counts, output_size=total)
+    return positions, new, shift
