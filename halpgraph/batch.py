@@ -1,4 +1,4 @@
-"""What a batch is: its names, its shapes, and the letters used in every shape comment of this package.
+"""What a batch is: its names, its shapes, and the letters of every shape comment in this package.
 
 ========  ====================================  ========  ===============================
 B         graphs in a batch                     M         persons of a skeleton sample

@@ -37,6 +37,7 @@ class View(BaseTransform, ABC):
         """Return the changed batch."""
 
     def __call__(self, batch: Batch, generator: Generator | None = None) -> Batch:
+        """Return the changed batch."""
         return self.forward(batch, generator)
 
 

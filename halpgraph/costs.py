@@ -9,7 +9,7 @@ from typing import Any
 from halpgraph.environment import available_cores
 from halpgraph.runner import Cell, prepare, read_and_validate
 
-# CPU seconds on one core, fitted to benchmarks/epoch.py and benchmarks/nested_svm.py: a rough guide.
+# CPU seconds on one core, fitted to benchmarks/epoch.py and nested_svm.py: a rough guide.
 PER_STEP = 4e-3
 PER_NODE = 2.6e-6
 PER_EDGE = 3.0e-7

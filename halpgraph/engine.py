@@ -167,7 +167,7 @@ class Trainer:
 
 
 def _chunks(cuts: list[int], nodes_so_far: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield ranges of batches that hold about ``CHUNK_NODES`` nodes together, at least one batch."""
+    """Yield ranges of batches of about ``CHUNK_NODES`` nodes together, at least one batch."""
     first, done = 0, 0
     for last in range(1, len(cuts)):
         after = nodes_so_far[cuts[last + 1] - 1] if last + 1 < len(cuts) else None

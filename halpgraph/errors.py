@@ -13,7 +13,7 @@ class HalpgraphError(Exception):
 
 
 class UserError(HalpgraphError):
-    """Something the user wrote or provided is wrong: the message says where, what, and what instead."""
+    """Something the user provided is wrong: the message says where, what, and what instead."""
 
     exit_code = 2
 

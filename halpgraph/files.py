@@ -19,7 +19,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``path`` that takes its place when the block ends well.
 
     Raises:
-        RunError: the disk is full, read-only, or the folder cannot be written; ``path`` is as before.
+        RunError: the disk is full or read-only, or the folder closed; ``path`` is as before.
     """
     handle, name = -1, ""
     try:

@@ -109,7 +109,7 @@ class _metrics:  # noqa: N801 - used like a function
 
     def __enter__(self) -> Callable[[dict[str, Any]], None]:
         try:
-            self.out = open(self.path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115
+            self.out = open(self.path, "a", encoding="utf-8", buffering=1)
         except OSError as error:
             raise RunError(f"{self.path}: cannot be written: {error.strerror}") from None
         return self._write
@@ -196,7 +196,7 @@ def once(path: Path, data: DataSet, work: Callable[[], Scores]) -> None:
 
 
 def evaluator_keys(specs: Sequence[Any]) -> dict[str, Any]:
-    """Return a file name for each evaluator of a recipe: its name, numbered where it comes twice."""
+    """Return a file name for each evaluator of a recipe: its name, numbered if it comes twice."""
     keys: dict[str, Any] = {}
     for spec in specs:
         name = spec["name"]

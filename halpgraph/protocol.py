@@ -1,4 +1,4 @@
-"""The protocol of a run in sentences: what was trained, what was chosen where, what the spread is."""
+"""The protocol of a run in sentences: what was trained, what was chosen where, what spreads are."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
     official = [info["name"] for info in infos if info.get("metric")]
     lines = [
         f"Encoders see every graph of a set without its label (transductive) and are trained for "
-        f"{train.epochs} epochs; the last epoch is evaluated. Nothing is stopped early and no epoch "
-        f"is chosen by a score.",
+        f"{train.epochs} epochs; the last epoch is evaluated. Nothing is stopped early and no "
+        "epoch is chosen by a score.",
         f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed draws "
         "the initial weights, the batches, the views and the folds; all rows share seeds and folds.",
         f"{recipe.folds} outer folds, stratified and shuffled by the seed. Scaler and settings are "

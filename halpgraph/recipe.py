@@ -1,7 +1,7 @@
 """Recipes: a YAML file becomes a frozen, validated ``Recipe``; nothing is changed silently.
 
-A recipe may ``extends`` another one. Mappings merge key by key, lists and values replace; a component
-(a mapping with a ``name``) that changes its name starts anew. ``--set KEY=VALUE`` comes last.
+A recipe may ``extends`` another one. Mappings merge key by key, lists and values replace; a
+component (a mapping with a ``name``) that changes its name starts anew. ``--set KEY=VALUE`` is last.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Recipe(_Section):
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash of everything that can change a result (not the name, title or trackers)."""
+        """Return a hash of everything that can change a result (not name, title, trackers)."""
         return digest(self.model_dump(exclude={"name", "title", "trackers"}))
 
     def cells(self) -> dict[str, Recipe]:

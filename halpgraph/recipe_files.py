@@ -152,10 +152,7 @@ def assign(content: dict[str, Any], key: str, value: Any, where: str) -> None:
     target: Any = content
     for i, part in enumerate(path):
         here = f"{where} {'.'.join(path[: i + 1])}"
-        if isinstance(target, dict):
-            target = _descend(target, part)
-        else:
-            target = _entry(target, part, here)
+        target = _descend(target, part) if isinstance(target, dict) else _entry(target, part, here)
     if isinstance(target, dict):
         if last == "name" and target.get("name") not in (None, value) and path:
             others = [k for k in target if k != "name"]
