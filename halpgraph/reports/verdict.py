@@ -1,0 +1,98 @@
+"""What a run found, one sentence or two a cell, saying no more than the numbers do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from halpgraph.reports.source import Cell, Row, label_of
+from halpgraph.reports.words import (
+    HARD,
+    LOWER_IS_BETTER,
+    difference,
+    folds_of,
+    interval,
+    is_number,
+    mean_of,
+    points,
+    primary,
+    show,
+    strongest_floor,
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A finding: ``tone`` is better, worse, none (no evidence) or unknown (not tested)."""
+
+    cell: str
+    title: str
+    tone: str
+    text: str
+    floor: str
+
+    @property
+    def sentence(self) -> str:
+        """Return the whole finding as plain text."""
+        return f"{self.title}: {self.text} {self.floor}".strip()
+
+
+def verdict(cell: Cell) -> Verdict:
+    """Put a cell's main finding into words: treatment against control, then the strongest floor."""
+    metric = primary(cell)
+    main, control = cell.main(), cell.first("control")
+    if main is None:
+        return Verdict(cell.name, cell.title, "unknown", "no arm was trained.", "")
+    found = difference(cell, control, metric) if control is not None else None
+    if found is None or control is None or not is_number(found.get("mean")):
+        text, tone = _alone(main, control, metric), "unknown"
+    else:
+        tone = tone_of(found, metric)
+        text = _compared(label_of(main), label_of(control), found, metric, tone)
+        text += f"{folds_of(main, metric)}."
+    return Verdict(cell.name, cell.title, tone, text, _floor(cell, main, metric))
+
+
+def tone_of(found: Row, metric: str) -> str:
+    """Return better or worse where the interval leaves zero out, none where not, else unknown."""
+    ci = found.get("ci") or []
+    if len(ci) != 2 or not all(is_number(end) for end in ci):
+        return "unknown"
+    if ci[0] <= 0 <= ci[1]:
+        return "none"
+    return "better" if (ci[0] > 0) != (metric in LOWER_IS_BETTER) else "worse"
+
+
+def _compared(treatment: str, control: str, found: Row, metric: str, tone: str) -> str:
+    opening = {
+        "none": f"no evidence of a difference between {treatment} and {control}",
+        "better": f"{treatment} is better than {control}",
+        "worse": f"{treatment} is worse than {control}",
+        "unknown": f"the difference between {treatment} and {control} was measured, not tested",
+    }[tone]
+    tail = ""
+    if tone != "unknown":
+        tail = f", 95{HARD}% interval {interval(found.get('ci'), metric, True)}"
+    return f"{opening}: {points(found['mean'], metric)}{tail}"
+
+
+def _alone(main: Row, control: Row | None, metric: str) -> str:
+    missing = "no control to compare it with" if control is None else "no difference was computed"
+    reached = f"{label_of(main)} reaches {show(mean_of(main, metric), metric)}"
+    return f"{reached}{folds_of(main, metric)}; {missing}."
+
+
+def _floor(cell: Cell, main: Row, metric: str) -> str:
+    """Say where the strongest floor stands, and where the main row stands to it."""
+    floor = strongest_floor(cell, metric)
+    if floor is None:
+        return "No floor was measured."
+    best, own = mean_of(floor, metric), mean_of(main, metric)
+    opening = f"The strongest floor, {label_of(floor)}, reaches {show(best, metric)}"
+    if best is None or own is None:
+        return f"{opening}."
+    found = difference(cell, floor, metric)
+    tail = ""
+    if found and tone_of(found, metric) != "unknown":
+        tail = f" ({points(found['mean'], metric)}, {interval(found['ci'], metric, True)})"
+    place = "above" if own > best else "below" if own < best else "level with"
+    return f"{opening}; {label_of(main)}, at {show(own, metric)}, is {place} it{tail}."
