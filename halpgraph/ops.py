@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Readout = Literal["sum", "mean", "max"]
 
@@ -59,6 +60,33 @@ def neighbour_sum(h: Tensor, col: Tensor, rowptr: Tensor, scale: float = 1.0) ->
     return out
 
 
+class _NeighbourSumReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, h: Tensor, bias: Tensor, col: Tensor, rowptr: Tensor) -> Tensor:
+        out = bag_sum(h.contiguous(), col, rowptr).add_(h).add_(bias).relu_()  # [N, D]
+        ctx.save_for_backward(out, col, rowptr)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        out, col, rowptr = ctx.saved_tensors
+        g = torch.ops.aten.threshold_backward(grads[0], out, 0)  # [N, D]
+        return bag_sum(g, col, rowptr).add_(g), g.sum(0), None, None
+
+
+def neighbour_sum_relu(h: Tensor, bias: Tensor, col: Tensor, rowptr: Tensor) -> Tensor:
+    """Return ``relu(h + A h + bias)``, as ``neighbour_sum`` and two more steps in its memory.
+
+    Batches of this size wait for memory rather than arithmetic; bias and ReLU in place save two
+    fresh ``[N, D]`` tensors. It has no second derivative.
+
+    Shapes: h [N, D], bias [D], col [E], rowptr [N + 1] -> [N, D].
+    """
+    out: Tensor = _NeighbourSumReLU.apply(h, bias, col, rowptr)
+    return out
+
+
 class _Lookup(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, table: Tensor, codes: Tensor) -> Tensor:
@@ -100,7 +128,7 @@ class _GraphSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         (graph,) = ctx.saved_tensors
-        return grads[0].index_select(0, graph), None, None
+        return grads[0].contiguous().index_select(0, graph), None, None
 
 
 class _GraphMax(torch.autograd.Function):

@@ -13,7 +13,7 @@ from torch_geometric.data import Batch
 from halpgraph.batch import node_features
 from halpgraph.contracts import Encoder, Features
 from halpgraph.errors import UserError
-from halpgraph.ops import lookup, neighbour_sum, pool
+from halpgraph.ops import lookup, neighbour_sum, neighbour_sum_relu, pool
 from halpgraph.registry import encoders
 
 
@@ -37,7 +37,7 @@ class GINLayer(nn.Module):
         """
         if h is None:
             return self.first(batch)
-        return self.after_sum(self.sum(h @ self.inner.weight.t(), batch))
+        return self.rest(self.sum(h @ self.inner.weight.t(), batch))
 
     def first(self, batch: Batch) -> Tensor:
         """Return the nodes after the first layer, from codes and dense features.
@@ -47,23 +47,27 @@ class GINLayer(nn.Module):
         """
         weight = self.inner.weight  # [hidden, num_codes + F]
         if weight.size(1) <= weight.size(0):
-            return self.after_sum(self.sum(node_features(batch), batch) @ weight.t())
+            x = neighbour_sum(node_features(batch), batch.edge_index[1], batch.rowptr)
+            if self.eps is not None:
+                x = x + self.eps * node_features(batch)
+            return self.rest(F.relu(F.linear(x, weight, self.inner.bias), inplace=True))
         codes = weight.size(1) - batch.x.size(1)
         table = F.pad(weight[:, :codes].t(), (0, 0, 0, 1))  # [num_codes + 1, hidden]; blank = 0
         h = lookup(table, batch.codes)  # [N, hidden]
         if batch.x.size(1):
             h = h + batch.x @ weight[:, codes:].t()
-        return self.after_sum(self.sum(h, batch))
+        return self.rest(self.sum(h, batch))
 
     def sum(self, h: Tensor, batch: Batch) -> Tensor:
-        """Return ``(1 + eps) h + A h``. Shapes: [N, D] -> [N, D]."""
-        out = neighbour_sum(h, batch.edge_index[1], batch.rowptr)
-        return out if self.eps is None else out + self.eps * h
+        """Return ``relu((1 + eps) h + A h + bias)``. Shapes: [N, hidden] -> same."""
+        col, rowptr, bias = batch.edge_index[1], batch.rowptr, self.inner.bias
+        if self.eps is None:
+            return neighbour_sum_relu(h, bias, col, rowptr)
+        return F.relu(neighbour_sum(h, col, rowptr) + self.eps * h + bias, inplace=True)
 
-    def after_sum(self, h: Tensor) -> Tensor:
-        """Return what follows the first linear map's product. Shapes: [N, hidden] -> same."""
-        h = F.relu(h + self.inner.bias)
-        out: Tensor = self.norm(F.relu(self.outer(h)))
+    def rest(self, h: Tensor) -> Tensor:
+        """Return the layer's second half, ``norm(relu(outer(h)))``. Shapes: [N, hidden] -> same."""
+        out: Tensor = self.norm(F.relu(self.outer(h), inplace=True))
         return out
 
 
