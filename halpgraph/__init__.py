@@ -14,7 +14,7 @@ _WHERE = {
     "run": "halpgraph.runner",
     "GraphEmbedder": "halpgraph.estimator",
     "GraphStore": "halpgraph.data.store",
-    "HaLP": "halpgraph.latent",
+    "HaLP": "halpgraph.heads._latent",
     "KeyBank": "halpgraph.memory",
     "hallucinate": "halpgraph.hallucination",
     "spherical_kmeans": "halpgraph.memory",
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from halpgraph.data.store import GraphStore
     from halpgraph.estimator import GraphEmbedder
     from halpgraph.hallucination import hallucinate
-    from halpgraph.latent import HaLP
+    from halpgraph.heads._latent import HaLP
     from halpgraph.memory import KeyBank, spherical_kmeans
     from halpgraph.runner import run
 

@@ -110,7 +110,8 @@ def _piece(
 def node_features(batch: Batch) -> Tensor:
     """Return the features written out, ``[one-hot(codes) | x]``. Shapes: [N, num_codes + F]."""
     if batch.codes.size(1) == 0:
-        return batch.x
-    hot = batch.x.new_zeros(batch.codes.size(0), batch.num_codes + 1)  # [N, num_codes + 1]
+        dense: Tensor = batch.x
+        return dense
+    hot: Tensor = batch.x.new_zeros(batch.codes.size(0), batch.num_codes + 1)  # [N, num_codes + 1]
     hot.scatter_add_(1, batch.codes, torch.ones_like(batch.codes, dtype=hot.dtype))
     return torch.cat([hot[:, :-1], batch.x], dim=1)  # [N, num_codes + F]

@@ -148,7 +148,8 @@ def _checked(content: Arrays, path: Path) -> tuple[np.ndarray[Any, Any], np.ndar
 
 
 def _folds(content: Arrays, y: np.ndarray[Any, Any], folds: int, seed: int) -> list[Fold]:
-    named = {n: content[n] for n in ("train", "valid", "val", "test") if n in content}
+    names = ("train", "valid", "val", "test")
+    named: Arrays = {name: content[name] for name in names if name in content}
     if named:
         return official(named, len(y))
     return stratified(y, folds, seed)

@@ -122,14 +122,15 @@ class Trainer:
         loss.backward()
         self.optimizer.step()
         self.method.after_step()
-        if self.device.type == "cpu":
-            self._refuse_nonsense(loss.item(), {k: float(v) for k, v in terms.items()})
-        return {name: term.detach() for name, term in terms.items()}
+        terms = {name: term.detach() for name, term in terms.items()}
+        if self.device.type == "cpu":  # on a GPU once an epoch: a look waits for the device
+            self._refuse_nonsense(float(loss.detach()), terms)
+        return terms
 
-    def _refuse_nonsense(self, loss: float, terms: Mapping[str, float]) -> None:
+    def _refuse_nonsense(self, loss: float, terms: Mapping[str, float | Tensor]) -> None:
         if math.isfinite(loss) and abs(loss) < EXPLODED:
             return
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+        shown = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
         raise RunError(
             f"epoch {self.epoch + 1}: the loss is {loss:.4g} ({shown}); training stopped. "
             "Try a smaller train.lr or a larger temperature"

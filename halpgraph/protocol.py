@@ -13,18 +13,18 @@ def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
     train, seeds = recipe.train, len(recipe.seeds)
     official = [info["name"] for info in infos if info.get("metric")]
     lines = [
-        f"Encoders see every graph of a set without its label (transductive) and are trained for "
+        "Encoders see every graph of a set without its label (transductive) and are trained for "
         f"{train.epochs} epochs; the last epoch is evaluated. Nothing is stopped early and no "
         "epoch is chosen by a score.",
-        f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed draws "
-        "the initial weights, the batches, the views and the folds; all rows share seeds and folds.",
+        f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed "
+        "draws the initial weights, the batches, the views and the folds; all rows share both.",
         f"{recipe.folds} outer folds, stratified and shuffled by the seed. Scaler and settings are "
         f"chosen inside the training folds by an inner search ({_search(recipe)}); test folds are "
         "used once.",
         "sd over seeds: deviation of the seeds' means over all folds. sd over folds: deviation "
         "between the folds of one seed, averaged over seeds. The two must not be mixed up.",
-        "Differences are paired over seeds and folds; intervals (95 %) and p-values use the variance "
-        "correction of Nadeau and Bengio (2003) for overlapping training folds. Each interval is "
+        "Differences are paired over seeds and folds; intervals (95 %) and p-values use the "
+        "variance correction of Nadeau and Bengio (2003) for overlapping training folds. Each interval is "
         "for one comparison; none is corrected for the number of comparisons.",
     ]
     if official:

@@ -100,7 +100,8 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
 def _refuse_aliases(text: str, path: Path) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
-            line = event.start_mark.line + 1
+            mark = event.start_mark
+            line = mark.line + 1 if mark else "?"
             raise UserError(f"{path.name}: line {line}: aliases (*name) are refused; use 'extends'")
 
 

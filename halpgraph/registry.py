@@ -100,9 +100,9 @@ class Registry:
     def schema(self, name: str) -> type[BaseModel]:
         """Return the pydantic model of a component's settings, made from its constructor."""
         cls = self.get(name)
-        hints = get_type_hints(cls.__init__, include_extras=True)
+        hints = get_type_hints(_init(cls), include_extras=True)
         fields: dict[str, Any] = {}
-        for arg, par in inspect.signature(cls.__init__).parameters.items():
+        for arg, par in inspect.signature(_init(cls)).parameters.items():
             if arg in WIRED or par.kind in (par.VAR_POSITIONAL, par.VAR_KEYWORD):
                 continue
             default = ... if par.default is par.empty else par.default
@@ -139,8 +139,12 @@ class Registry:
         """Build a component from its spec; ``wired`` arguments go to those that ask for them."""
         settings = self.settings(spec, where or self.room)
         cls = self.get(settings.pop("name"))
-        asked = inspect.signature(cls.__init__).parameters
+        asked = inspect.signature(_init(cls)).parameters
         return cls(**settings, **{k: v for k, v in wired.items() if k in asked})
+
+
+def _init(cls: type) -> Any:
+    return cls.__init__  # type: ignore[misc]
 
 
 def explain(error: ValidationError, where: str, schema: type[BaseModel], owner: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,6 @@ import yaml
 
 from halpgraph.errors import RunError, UserError
 from halpgraph.files import read_json, write_text
-
-try:
-    import fcntl
-except ImportError:  # not on Windows, where a folder is not locked
-    fcntl = None  # type: ignore[assignment]
 
 
 class RunDir:
@@ -101,8 +97,10 @@ class RunDir:
             os.close(handle)
 
     def _lock(self, handle: int) -> None:
-        if fcntl is None:
+        if sys.platform == "win32":
             return
+        import fcntl
+
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

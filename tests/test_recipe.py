@@ -1,0 +1,174 @@
+"""Recipes: every shipped one is valid, every mistake is named, nothing unsafe is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from halpgraph.errors import UserError
+from halpgraph.recipe import Recipe, validate
+from halpgraph.recipe_files import assign, merge, parse, read_recipe
+from halpgraph.shipped import shipped
+
+RECIPES = sorted(path.stem for path in shipped("recipes").glob("*.yaml"))
+
+
+def load(name: str, *overrides: str) -> Recipe:
+    content, lines = read_recipe(name, overrides)
+    return validate(content, lines)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_shipped_recipe_is_valid_and_locks_to_itself(name: str) -> None:
+    recipe = load(name)
+    again = validate(recipe.model_dump())
+    assert again == recipe
+    assert again.fingerprint == recipe.fingerprint
+    assert recipe.control in recipe.arms
+    assert recipe.arm("graphcl").head is None
+    assert recipe.arm("halp").head is not None
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("encoder.hiden=64", ["encoder.hiden", "did you mean 'hidden'"]),
+        ("encoder.name=gim", ["encoder.name", "did you mean 'gin'"]),
+        ("train.lr=fast", ["train.lr", "number"]),
+        ("train.lr=-1", ["train.lr", "greater than 0"]),
+        ("train.batch_size=1", ["train.batch_size", "2"]),
+        ("views.0.of.0.ratio=1.5", ["views.0.of.0.ratio", "less than 1"]),
+        ("views.0.of.0.ratoi=0.1", ["ratoi", "did you mean 'ratio'"]),
+        ("seeds=[]", ["seeds"]),
+        ("seeds=[1,1]", ["seeds", "twice"]),
+        ("seeds=[-1]", ["seeds", "negative"]),
+        ("control=nobody", ["control", "nobody", "graphcl"]),
+        ("folds=1", ["folds", "2"]),
+        ("floors=[wl+embedding]", ["floors", "wl"]),
+        ("floors=[histogram]", ["floors"]),
+        ("epochs=3", ["epochs", "unknown"]),
+        ("head.filter=best", ["head.filter", "rank"]),
+        ("head.hardness=2", ["head.hardness", "1"]),
+        ("method.variant=offical", ["method.variant", "official"]),
+        ("grid={seeds: [[1]]}", ["grid.seeds"]),
+        ("name=../../etc", ["name"]),
+        ("data.features=[colour]", ["data.features", "labels"]),
+    ],
+)
+def test_mistake_is_named(override: str, words: list[str]) -> None:
+    with pytest.raises(UserError) as caught:
+        load("graphcl_mutag", override)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "extends: graphcl_mutag\nencoder:\n  hiden: 64\nmethod:\n  temprature: 0.5\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError) as caught:
+        load(str(path))
+    lines = str(caught.value).splitlines()
+    assert any("encoder.hiden" in line and "(line 3)" in line for line in lines)
+    assert any("method.temprature" in line and "(line 5)" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: !!python/object/apply:os.system ['touch hacked']", ["line 1", "tag"]),
+        ("a: &x [1, 2]\nb: *x", ["line 2", "alias"]),
+        ("a: 1\na: 2", ["line 2", "twice"]),
+        ("a: [1, 2", ["line"]),
+        ("- 1\n- 2", ["mapping"]),
+        ("", ["mapping"]),
+        ("extends: [a]", ["extends"]),
+        ("extends: nowhere_at_all", ["nowhere_at_all"]),
+    ],
+)
+def test_unsafe_or_broken_yaml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        read_recipe(path)
+    for word in words:
+        assert word in str(caught.value)
+    assert not (tmp_path / "hacked").exists()
+
+
+def test_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_recipe(path)
+
+
+def test_circle_of_extends(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(UserError, match="circle"):
+        read_recipe(tmp_path / "a.yaml")
+
+
+def test_scientific_numbers_are_numbers() -> None:
+    assert load("graphcl_mutag", "train.lr=1e-3").train.lr == 1e-3
+
+
+def test_overrides_reach_lists_and_change_only_what_they_say() -> None:
+    recipe = load("graphcl_mutag", "views.0.of.1.keep=0.5", "data.name=PTC_MR", "head=null")
+    assert recipe.views[0]["of"][1]["keep"] == 0.5  # type: ignore[index]
+    assert recipe.data.name == "PTC_MR"
+    assert recipe.head is None
+    assert load("graphcl_mutag").views[0]["of"][1]["keep"] == 0.8  # type: ignore[index]
+
+
+@pytest.mark.parametrize("text", ["encoder.hidden", "=3", "views.7.ratio=1", "seeds.x.y=1"])
+def test_malformed_override(text: str) -> None:
+    with pytest.raises(UserError):
+        load("graphcl_mutag", text)
+
+
+def test_merge_leaves_both_alone_and_a_new_component_starts_anew() -> None:
+    base = {"encoder": {"name": "gin", "hidden": 32}, "train": {"lr": 1.0, "epochs": 2}}
+    over = {"encoder": {"name": "other"}, "train": {"lr": 2.0}}
+    assert merge(base, over) == {
+        "encoder": {"name": "other"},
+        "train": {"lr": 2.0, "epochs": 2},
+    }
+    assert base["encoder"] == {"name": "gin", "hidden": 32}
+    content = {"encoder": {"name": "gin", "hidden": 32}}
+    assign(content, "encoder.name", "other", "--set")
+    assert content == {"encoder": {"name": "other"}}
+
+
+def test_grid_makes_a_cell_a_point() -> None:
+    recipe = load("graphcl_mutag", "grid={data.name: [MUTAG, PTC_MR], head.mu: [0, 0.5]}")
+    cells = recipe.cells()
+    assert list(cells) == ["MUTAG_mu-0", "MUTAG_mu-0.5", "PTC_MR_mu-0", "PTC_MR_mu-0.5"]
+    assert cells["PTC_MR_mu-0.5"].head["mu"] == 0.5  # type: ignore[index]
+    assert cells["PTC_MR_mu-0.5"].data.name == "PTC_MR"
+    assert cells["MUTAG_mu-0"].arm("graphcl").head is None
+
+
+def test_fingerprint_moves_with_results_only() -> None:
+    base = load("graphcl_mutag").fingerprint
+    assert load("graphcl_mutag", "title=other", "trackers=[]").fingerprint == base
+    assert load("graphcl_mutag", "encoder.hidden=33").fingerprint != base
+    assert load("graphcl_mutag", "seeds=[0]").fingerprint != base
+
+
+def test_parse_knows_the_line_of_every_key(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text("a:\n  b: 1\nc: [x,\n  y]\n")
+    assert parse(path)[1] == {"a": 1, "a.b": 2, "c": 3, "c.0": 3, "c.1": 4}
+
+
+def test_unknown_recipe_names_the_closest() -> None:
+    with pytest.raises(UserError, match="graphcl_mutag"):
+        read_recipe("graphcl_mutga")
