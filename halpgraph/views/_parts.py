@@ -20,15 +20,9 @@ def check(of: Sequence[Any], where: str) -> Sequence[Any]:
     Raises:
         UserError: the list is empty, or a spec is wrong.
     """
-    if not of:
-        raise UserError(f"{where}: empty - list at least one of: {', '.join(views.names())}")
-    for i, spec in enumerate(of):
-        if isinstance(spec, str | Mapping):
-            views.settings(spec, f"{where}.{i}")
-        elif not isinstance(spec, GraphView):
-            raise UserError(
-                f"{where}.{i}: {spec!r} is no view - write a name or 'name: ...' with its settings"
-            )
+    for place, spec in _placed(of, where):
+        if not isinstance(spec, GraphView):
+            views.settings(spec, place)
     return of
 
 
@@ -38,5 +32,20 @@ def build(of: Sequence[Any], where: str) -> list[GraphView]:
     Raises:
         UserError: the list is empty, or a spec is wrong.
     """
-    specs = enumerate(check(of, where))
-    return [s if isinstance(s, GraphView) else views.build(s, f"{where}.{i}") for i, s in specs]
+    made = [s if isinstance(s, GraphView) else views.build(s, p) for p, s in _placed(of, where)]
+    for (place, spec), view in zip(_placed(of, where), made, strict=True):
+        if not isinstance(view, GraphView):
+            raise UserError(f"{place}: {spec!r} changes whole batches - it cannot be a part here")
+    return made
+
+
+def _placed(of: Sequence[Any], where: str) -> list[tuple[str, Any]]:
+    """Return every spec with its key; fail where one cannot be a spec at all."""
+    if not of:
+        raise UserError(f"{where}: empty - list at least one of: {', '.join(views.names())}")
+    for i, spec in enumerate(of):
+        if not isinstance(spec, str | Mapping | GraphView):
+            raise UserError(
+                f"{where}.{i}: {spec!r} is no view - write a name, or 'name: ...' and settings"
+            )
+    return [(f"{where}.{i}", spec) for i, spec in enumerate(of)]

@@ -10,7 +10,7 @@ from halpgraph.views._rows import where_true
 
 def share(sizes: Tensor, ratio: float) -> Tensor:
     """Return ``floor(ratio * size)``, unharmed by binary fractions (0.29 of 100 is 29)."""
-    return (sizes * float(ratio) + 1e-9).floor().long() if ratio < 1 else sizes.clone()
+    return (sizes.double() * ratio + 1e-9).floor().long()
 
 
 def uniform(size: int, like: Tensor, generator: Generator | None) -> Tensor:
