@@ -130,12 +130,14 @@ def _edges(items: Sequence[Data], ptr: Ints, name: str) -> Ints:
         if item.edge_index is None:
             continue
         edges = item.edge_index.detach().cpu().long().numpy()
+        if edges.ndim != 2 or len(edges) != 2:
+            raise UserError(f"{name}: graph {i}: edge_index must be [2, E], not {edges.shape}")
         if edges.size and (edges.min() < 0 or edges.max() >= ptr[i + 1] - ptr[i]):
             raise UserError(
                 f"{name}: graph {i}: edge_index speaks of node {edges.max()} (lowest "
                 f"{edges.min()}), but its nodes are 0 to {ptr[i + 1] - ptr[i] - 1}"
             )
-        parts.append(edges.reshape(2, -1) + ptr[i])
+        parts.append(edges + ptr[i])
     return np.concatenate(parts, axis=1)
 
 
@@ -147,7 +149,5 @@ def _targets(items: Sequence[Data], name: str) -> tuple[Targets | None, tuple[st
         raise UserError(f"{name}: graphs {few(without)} have no y, others have; give all or none")
     rows = [torch.as_tensor(item.y).detach().cpu().reshape(-1) for item in items]
     if len({row.numel() for row in rows}) > 1:
-        raise UserError(
-            f"{name}: y must have one length for all graphs (labels a graph, not a node)"
-        )
+        raise UserError(f"{name}: y must have one length for all graphs: labels of graphs")
     return tidy_targets(torch.stack(rows).numpy(), name)

@@ -101,15 +101,20 @@ class GraphStore:
         Shapes: ids [B].
 
         Raises:
+            TypeError: ids are not int64 (a mask, say).
             IndexError: an id is negative or too large.
         """
         if ids is None:
             return slice_batch(self._whole, 0, len(self))
-        start, count = int(ids[0]) if len(ids) else 0, ids.numel()
-        if torch.equal(ids, torch.arange(start, start + count, device=ids.device)):
-            if start < 0 or start + count > len(self):
-                raise IndexError(f"graphs {start} to {start + count - 1} of {len(self)}")
-            return slice_batch(self._whole, start, start + count)
+        if ids.dtype != torch.long:
+            raise TypeError(f"ids must be int64 positions of graphs, not {ids.dtype}")
+        if ids.numel() == 0:
+            return slice_batch(self._whole, 0, 0)
+        first, last = (int(end) for end in ids.aminmax())
+        if first < 0 or last >= len(self):
+            raise IndexError(f"graphs {first} to {last} of {len(self)} (from 0)")
+        if torch.equal(ids, torch.arange(first, first + ids.numel(), device=ids.device)):
+            return slice_batch(self._whole, first, last + 1)
         return self._gather(ids)
 
     def _gather(self, ids: Tensor) -> Batch:

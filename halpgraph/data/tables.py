@@ -132,8 +132,9 @@ def tidy_edges(edges: Ints, num_nodes: int) -> tuple[Ints, Ints, list[str]]:
 def _unique(keys: Ints) -> Ints:
     if keys.size < 2 or (np.diff(keys) > 0).all():
         return keys
-    keys = np.sort(keys)
-    return keys[np.concatenate([[True], np.diff(keys) > 0])]
+    ordered = np.sort(keys)
+    first: Ints = ordered[np.append(True, np.diff(ordered) > 0)]
+    return first
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,11 @@ class _Reader:
 
     def tables(self) -> Tables:
         graph = self._integers("graph_indicator", 1)[:, 0] - 1  # [N]
+        y, classes = self._targets()
+        counts = self._counts(graph, None if y is None else len(y))
         edges = self._integers("A", 2)  # [R, 2]
         labels = self._optional("node_labels", graph.size)
         attributes = self._attributes(graph.size)
-        y, classes = self._targets()
-        counts = self._counts(graph, None if y is None else len(y))
         edges = self._check_edges(edges, graph)
         if (np.diff(graph) < 0).any():
             order = np.argsort(graph, kind="stable")
