@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from halpgraph.reports.source import Cell, Row, label_of
-from halpgraph.reports.tables import NOTHING, ordered, with_interval
-from halpgraph.reports.verdict import verdict
+from halpgraph.reports.tables import NOTHING, compared, ordered, with_interval
+from halpgraph.reports.verdict import verdicts
 from halpgraph.reports.words import (
     NOT_MEASURED,
     difference,
@@ -41,8 +41,9 @@ def scores_view(scores: Mapping[str, Any]) -> RenderableType:
             rows=list(entry.get("rows") or []),
             differences=list(entry.get("differences") or []),
         )
-        found = verdict(cell)
-        parts += [_table(cell), Text(found.sentence, style=TONES.get(found.tone, "")), Text()]
+        parts.append(_table(cell))
+        parts += [Text(v.sentence, style=TONES.get(v.tone, "")) for v in verdicts(cell)]
+        parts.append(Text())
     return Group(*parts)
 
 
@@ -54,9 +55,11 @@ def _table(cell: Cell) -> Table:
     table.add_column(metric_name(metric), justify="right", no_wrap=True)
     for word in ("sd over\nseeds", "sd over\nfolds"):
         table.add_column(word, justify="right", no_wrap=True)
-    treatment = cell.first("treatment")
+    treatment = compared(cell)
     if treatment is not None:
-        table.add_column("treatment minus row\n(95 % interval)", justify="right", no_wrap=True)
+        table.add_column(
+            f"{label_of(treatment)} minus row\n(95 % interval)", justify="right", no_wrap=True
+        )
     for row in ordered(cell.rows):
         label = Text(label_of(row) + (" *" if row is floor else ""))
         cells = [label, Text(str(row.get("evaluator", ""))), *_numbers(row, metric)]
@@ -75,9 +78,9 @@ def _numbers(row: Row, metric: str) -> list[Text]:
 
 
 def _minus(cell: Cell, row: Row, treatment: Row, metric: str) -> str:
-    if row.get("row") == treatment.get("row"):
+    if row.get("kind") == treatment.get("kind"):
         return ""
-    found = difference(cell, row, metric)
+    found = difference(cell, treatment, row, metric)
     return with_interval(found, metric) if found else NOTHING
 
 

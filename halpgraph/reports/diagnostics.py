@@ -7,15 +7,16 @@ https://arxiv.org/abs/2304.00387
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from halpgraph.reports.plots import Figure, line_chart, series
+from halpgraph.reports.plots import Figure, Series, line_chart, series
 from halpgraph.reports.source import Cell
 from halpgraph.reports.svg import DASHES
 from halpgraph.reports.words import is_number
 
 History = list[dict[str, Any]]
+Parts = Sequence[tuple[str, str, int, str]]  # key, label, colour, dash
 TERM_NAMES = {"nt_xent": "NT-Xent", "halp": "HaLP", "graphcl": "GraphCL"}
 
 AGREEMENT = (
@@ -31,6 +32,10 @@ PROTOTYPES = tuple(
     )
     for whose, told, dash in (("own", "own prototype", DASHES[0]), ("other", "others", DASHES[2]))
 )
+
+
+KEPT = (("kept", "share kept", 0, DASHES[0]),)
+USED = (("prototypes", "prototypes", 2, DASHES[0]),)
 
 
 def colours(cell: Cell) -> dict[str, int]:
@@ -74,7 +79,7 @@ def _term(
 
     shade = colours(cell)
     many = [series(cell.label(arm), runs, value, shade[arm]) for arm, runs in histories.items()]
-    return line_chart(title, many)
+    return line_chart(title, many, seeds=True)
 
 
 def head(cell: Cell) -> list[tuple[str, list[Figure]]]:
@@ -88,39 +93,35 @@ def head(cell: Cell) -> list[tuple[str, list[Figure]]]:
 
 
 def _head(histories: Sequence[History]) -> list[Figure]:
-    def curve(
-        parts: Sequence[tuple[str, str, int, str]], title: str, y_label: str, caption: str
-    ) -> Figure | None:
-        many = [series(label, histories, _said(key), c, dash) for key, label, c, dash in parts]
-        bounds = (0.0, 1.0) if parts[0][0] == "kept" else None
-        seeds = len(parts) == 1
-        return line_chart(title, many, y_label, bounds, caption, seeds=seeds)
+    def curves(parts: Parts) -> list[Series]:
+        return [series(label, histories, _said(key), c, dash) for key, label, c, dash in parts]
 
-    time = [series("head in all", histories, _milliseconds("seconds_head"), 0)]
-    time.append(series("of which prototypes", histories, _milliseconds("seconds_prototypes"), 1))
-    kept = (("kept", "share kept", 0, ""),)
+    means = "Means over seeds."
     figures = [
-        curve(kept, "Share of positives kept", "share", "Of the hallucinated positives."),
-        curve(AGREEMENT, "Similarity to query and negatives", "cosine", "Means over seeds."),
-        curve(PROTOTYPES, "Similarity to prototypes", "cosine", "Means over seeds."),
-        line_chart("Time of a step in the head", time, "ms", caption="Wall time."),
-        curve(
-            (("prototypes", "prototypes", 2, ""),),
-            "Prototypes in use",
-            "number",
-            "Prototypes that have keys.",
+        line_chart("Share of positives kept", curves(KEPT), "share", (0.0, 1.0), seeds=True),
+        line_chart("Similarity to query and negatives", curves(AGREEMENT), "cosine", note=means),
+        line_chart("Similarity to prototypes", curves(PROTOTYPES), "cosine", note=means),
+        line_chart(
+            "Time of a step in the head", _times(histories), "ms", (0.0, None), note="Wall time."
         ),
+        line_chart("Prototypes that have keys", curves(USED), "number", (0.0, None), seeds=True),
     ]
     return [figure for figure in figures if figure is not None]
 
 
-def _said(key: str) -> Any:
+def _times(histories: Sequence[History]) -> list[Series]:
+    whole = series("head in all", histories, _milliseconds("seconds_head"), 0)
+    part = series("of which prototypes", histories, _milliseconds("seconds_prototypes"), 1)
+    return [whole, part]
+
+
+def _said(key: str) -> Callable[[dict[str, Any]], Any]:
     return lambda entry: (entry.get("head") or {}).get(key)
 
 
-def _milliseconds(key: str) -> Any:
+def _milliseconds(key: str) -> Callable[[dict[str, Any]], Any]:
     def value(entry: dict[str, Any]) -> float | None:
         seconds = (entry.get("head") or {}).get(key)
-        return 1000 * seconds if is_number(seconds) else None
+        return 1000 * float(seconds) if seconds is not None and is_number(seconds) else None
 
     return value

@@ -83,7 +83,7 @@ def cost(run: Run) -> Table:
 def epoch_seconds(seeds: list[SeedFolder]) -> float | None:
     """Return the mean CPU time of an epoch over seeds."""
     times = [entry.get("cpu_seconds") for seed in seeds for entry in seed.epochs()]
-    known = [time for time in times if is_number(time)]
+    known = [float(time) for time in times if time is not None and is_number(time)]
     return float(np.mean(known)) if known else None
 
 
@@ -113,7 +113,7 @@ def git_words(git: dict[str, Any]) -> str:
     if not git.get("commit"):
         return "not in a git repository"
     changed = {True: ", with uncommitted changes", False: ", no uncommitted changes"}
-    return f"commit {git['commit']}{changed.get(git.get('dirty'), '')}"
+    return f"commit {git['commit']}{changed.get(bool(git.get('dirty')), '')}"
 
 
 def versions(run: Run) -> str:

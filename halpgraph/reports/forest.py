@@ -59,8 +59,7 @@ def run_forest(cells: Sequence[Cell]) -> Forest | None:
     """Draw treatment minus control of every cell over one axis."""
     labelled = []
     for cell in cells:
-        control = cell.first("control")
-        found = difference(cell, control, primary(cell)) if control else None
+        found = difference(cell, cell.first("treatment"), cell.first("control"), primary(cell))
         if found:
             labelled.append((cell.title, "", found))
     return forest(labelled, primary(cells[0])) if labelled else None

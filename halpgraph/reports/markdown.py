@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from halpgraph.reports import facts, tables
 from halpgraph.reports.source import Cell, Run
 from halpgraph.reports.tables import Table
-from halpgraph.reports.verdict import verdict
-from halpgraph.reports.words import interval, is_number, number, show
+from halpgraph.reports.verdict import verdicts
+from halpgraph.reports.words import NOT_MEASURED, interval, is_number, number, show
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
 
@@ -41,7 +41,8 @@ def _line(cells: Sequence[str]) -> str:
 def differences(cell: Cell) -> Table:
     """Return every tested difference of a cell, in every metric."""
     evaluators = {r.get("evaluator"): r.get("evaluator_label") for r in cell.rows}
-    header = ("Treatment", "Reference", "Evaluator", "Metric", "Verdict", "Difference")
+    header: tuple[str, ...] = ("Treatment", "Reference", "Evaluator", "Metric", "Verdict")
+    header += ("Difference",)
     header += ("95 % interval", "p", "Seeds won / tied")
     lines = []
     for d in cell.differences:
@@ -56,7 +57,7 @@ def differences(cell: Cell) -> Table:
             show(d.get("mean"), metric, True),
             interval(d.get("ci"), metric, True),
             number(d.get("p"), 3),
-            f"{wins} of {number(d.get('n_seeds'))}" if wins else facts.NOT_MEASURED,
+            f"{wins} of {number(d.get('n_seeds'))}" if wins else NOT_MEASURED,
         )
         lines.append(tables.Line(cells))
     return Table(f"{cell.title}: differences", header, tuple(lines), words=5)
@@ -64,7 +65,7 @@ def differences(cell: Cell) -> Table:
 
 def markdown(run: Run) -> str:
     """Return the whole report."""
-    parts = [f"# {escape(run.title)}", *(f"- {escape(verdict(c).sentence)}" for c in run.cells)]
+    parts = [f"# {escape(run.title)}", *_findings(run)]
     if len(run.cells) > 1:
         one = tables.overview(run)
         parts += ["## Overview", escape(one.caption) + ".", table(one)]
@@ -80,7 +81,7 @@ def markdown(run: Run) -> str:
     parts += ["## Every seed", *(table(tables.per_seed(cell)) for cell in run.cells)]
     parts += ["## Again", "The command:", _code(_command(run), "sh")]
     parts += [f"Versions: {escape(facts.versions(run))}."]
-    parts += ["The locked recipe:", _code(run.recipe or facts.NOT_MEASURED, "yaml")]
+    parts += ["The locked recipe:", _code(run.recipe or NOT_MEASURED, "yaml")]
     return "\n\n".join(_tight(parts)) + "\n"
 
 
@@ -95,8 +96,12 @@ def _tight(parts: Sequence[str]) -> list[str]:
     return blocks
 
 
+def _findings(run: Run) -> list[str]:
+    return [f"- {escape(v.sentence)}" for cell in run.cells for v in verdicts(cell)]
+
+
 def _protocol(run: Run) -> list[str]:
-    sentences = run.scores.get("protocol") or [facts.NOT_MEASURED]
+    sentences = run.scores.get("protocol") or [NOT_MEASURED]
     return [f"- {escape(str(sentence))}" for sentence in sentences]
 
 

@@ -14,7 +14,7 @@ from halpgraph.reports import confusion, diagnostics, facts, forest, maps, table
 from halpgraph.reports.markdown import differences, markdown
 from halpgraph.reports.plots import Figure
 from halpgraph.reports.source import Cell, Run, read_run
-from halpgraph.reports.verdict import Verdict, verdict
+from halpgraph.reports.verdict import Verdict, verdicts
 from halpgraph.reports.words import NOT_MEASURED
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,7 +26,7 @@ class CellView:
 
     anchor: str
     title: str
-    verdict: Verdict
+    verdicts: list[Verdict]
     results: tables.Table
     differences: tables.Table | None
     forest: forest.Forest | None
@@ -89,7 +89,7 @@ def _view(cell: Cell, anchor: str) -> CellView:
     return CellView(
         anchor=anchor,
         title=cell.title,
-        verdict=verdict(cell),
+        verdicts=verdicts(cell),
         results=tables.results(cell),
         differences=differences(cell) if cell.differences else None,
         forest=forest.cell_forest(cell),

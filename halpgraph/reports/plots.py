@@ -72,9 +72,9 @@ def line_chart(
     title: str,
     many: Sequence[Series],
     y_label: str = "",
-    y_range: tuple[float, float] | None = None,
-    caption: str = "",
-    seeds: bool = True,
+    y_range: tuple[float | None, float | None] = (None, None),
+    note: str = "",
+    seeds: bool = False,
 ) -> Figure | None:
     """Draw series over epochs.
 
@@ -82,8 +82,8 @@ def line_chart(
         title: heading of the figure.
         many: what to draw; series without a value are left out.
         y_label: name of the vertical axis.
-        y_range: its range; that of the values where it is not given.
-        caption: what the reader should know.
+        y_range: its ends; those of the values where they are not given.
+        note: what the reader should know.
         seeds: whether the seeds are drawn as thin lines under the mean.
 
     Returns:
@@ -93,7 +93,9 @@ def line_chart(
     if not many:
         return None
     frame = svg.Frame()
-    low, high = y_range or svg.limits(y for one in many for run in one.runs for _, y in run)
+    low, high = svg.limits(y for one in many for run in one.runs for _, y in run)
+    low = low if y_range[0] is None else y_range[0]
+    high = high if y_range[1] is None else y_range[1]
     epochs = [x for one in many for run in one.runs for x, _ in run]
     x, y = frame.x(min(epochs), max(epochs)), frame.y(low, high)
     parts = [svg.axes(frame, x, y, "epoch", y_label)]
@@ -102,7 +104,7 @@ def line_chart(
     parts += [_thick(one, x, y) for one in many]
     said = f"{title}: " + ", ".join(one.label for one in many) + " over epochs"
     legend = [(svg.swatch(one.colour, one.dash), one.label) for one in many]
-    return Figure(title, svg.picture(frame, Markup("").join(parts), said), legend, caption)
+    return Figure(title, svg.picture(frame, Markup("").join(parts), said), legend, note)
 
 
 def _thin(one: Series, run: Points, x: svg.Scale, y: svg.Scale) -> Markup:

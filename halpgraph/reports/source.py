@@ -69,12 +69,20 @@ class Cell:
         """Return the first row of a kind; the recipe's order decides, not the results."""
         return next((row for row in self.rows if row.get("kind") == kind), None)
 
+    def treatments(self) -> list[Row]:
+        """Return the first row of each treatment; without one, of each arm."""
+        for kind in ("treatment", "arm", "control"):
+            found: dict[str, Row] = {}
+            for row in self.rows:
+                if row.get("kind") == kind:
+                    found.setdefault(str(row.get("row")), row)
+            if found:
+                return list(found.values())
+        return []
+
     def main(self) -> Row | None:
         """Return the row that the report is about: treatment, else any arm that was trained."""
-        for kind in ("treatment", "arm", "control"):
-            if (row := self.first(kind)) is not None:
-                return row
-        return None
+        return next(iter(self.treatments()), None)
 
     def label(self, name: str) -> str:
         """Return the label of a row by its name."""

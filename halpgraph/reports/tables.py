@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from halpgraph.reports.source import Cell, Row, Run, label_of
 from halpgraph.reports.words import (
+    HARD,
     NOT_MEASURED,
     difference,
     folds_of,
@@ -55,9 +56,10 @@ def results(cell: Cell) -> Table:
     """Return a cell's main table: every row and evaluator, spreads labelled apart."""
     metric, rows = primary(cell), ordered(cell.rows)
     others = [m for m in metrics_of(rows) if m != metric]
-    floor, treatment = strongest_floor(cell, metric), cell.first("treatment")
+    floor, treatment = strongest_floor(cell, metric), compared(cell)
     minus = f"{label_of(treatment)} minus this row" if treatment else ""
-    header = ("Row", "Evaluator", metric_name(metric), "95 % interval", "sd over seeds")
+    header: tuple[str, ...] = ("Row", "Evaluator", metric_name(metric), f"95{HARD}% interval")
+    header += ("sd over seeds",)
     header += ("sd over folds", *[metric_name(m) for m in others], *([minus] if minus else []))
     lines = []
     for row in rows:
@@ -74,6 +76,12 @@ def results(cell: Cell) -> Table:
     return Table(caption, header, tuple(lines), words=2, note=_notes(rows))
 
 
+def compared(cell: Cell) -> Row | None:
+    """Return the row that others are compared with: the first treatment, or arm."""
+    main = cell.main()
+    return main if main is not None and main.get("kind") != "control" else None
+
+
 def _spread(said: Row, metric: str) -> str:
     """Return the spread over seeds; one seed has none."""
     if said.get("n_seeds") == 1:
@@ -82,9 +90,9 @@ def _spread(said: Row, metric: str) -> str:
 
 
 def _minus(cell: Cell, row: Row, treatment: Row, metric: str) -> str:
-    if row.get("row") == treatment.get("row"):
+    if row.get("kind") == treatment.get("kind"):  # other treatments are compared with the control
         return NOTHING
-    found = difference(cell, row, metric)
+    found = difference(cell, treatment, row, metric)
     return with_interval(found, metric) if found else NOT_MEASURED
 
 
@@ -112,15 +120,23 @@ def overview(run: Run) -> Table:
         label = ", ".join(names(row)) if many and row.get("kind") != "floor" else label_of(row)
         cells = [_overview_cell(cell, name, evaluator) for cell in run.cells]
         lines.append(Line((label, *cells), str(row.get("kind", ""))))
-    lines.append(Line(("Treatment minus control", *map(_headline, run.cells)), "difference"))
+    if any(row.get("kind") == "treatment" for row in keys.values()):
+        lines.append(Line((_minus_control(run.cells[0]), *map(_headline, run.cells)), "difference"))
     header = ("", *[cell.title for cell in run.cells])
     metric = metric_name(primary(run.cells[0])) if run.cells else ""
     return Table(
         f"Overview: {metric.lower()}, mean \N{PLUS-MINUS SIGN} sd over seeds",
         header,
         tuple(lines),
-        note="* strongest floor of the column. Difference: 95 % interval in brackets.",
+        note="* strongest floor of the column. Differences: 95 % interval in brackets.",
     )
+
+
+def _minus_control(cell: Cell) -> str:
+    treatment, control = cell.first("treatment"), cell.first("control")
+    if treatment is None or control is None:
+        return "Treatment minus control"
+    return f"{label_of(treatment)} minus {label_of(control)}"
 
 
 def _overview_cell(cell: Cell, name: str, evaluator: str) -> str:
@@ -144,8 +160,7 @@ def value_and_spread(row: Row, metric: str) -> str:
 
 
 def _headline(cell: Cell) -> str:
-    control = cell.first("control")
-    found = difference(cell, control, primary(cell)) if control else None
+    found = difference(cell, cell.first("treatment"), cell.first("control"), primary(cell))
     return with_interval(found, primary(cell)) if found else NOT_MEASURED
 
 

@@ -36,13 +36,18 @@ class Verdict:
         return f"{self.title}: {self.text} {self.floor}".strip()
 
 
-def verdict(cell: Cell) -> Verdict:
-    """Put a cell's main finding into words: treatment against control, then the strongest floor."""
+def verdicts(cell: Cell) -> list[Verdict]:
+    """Put a cell's findings into words: each treatment against control and strongest floor."""
+    found = [_verdict(cell, row) for row in cell.treatments()]
+    return found or [Verdict(cell.name, cell.title, "unknown", "no arm was trained.", "")]
+
+
+def _verdict(cell: Cell, main: Row) -> Verdict:
     metric = primary(cell)
-    main, control = cell.main(), cell.first("control")
-    if main is None:
-        return Verdict(cell.name, cell.title, "unknown", "no arm was trained.", "")
-    found = difference(cell, control, metric) if control is not None else None
+    control = next(
+        (r for r in cell.rows if r.get("kind") == "control" and _same_evaluator(r, main)), None
+    )
+    found = difference(cell, main, control, metric)
     if found is None or control is None or not is_number(found.get("mean")):
         text, tone = _alone(main, control, metric), "unknown"
     else:
@@ -52,10 +57,14 @@ def verdict(cell: Cell) -> Verdict:
     return Verdict(cell.name, cell.title, tone, text, _floor(cell, main, metric))
 
 
+def _same_evaluator(one: Row, other: Row) -> bool:
+    return one.get("evaluator") == other.get("evaluator")
+
+
 def tone_of(found: Row, metric: str) -> str:
     """Return better or worse where the interval leaves zero out, none where not, else unknown."""
     ci = found.get("ci") or []
-    if len(ci) != 2 or not all(is_number(end) for end in ci):
+    if len(ci) != 2 or not all(is_number(end) for end in (*ci, found.get("p"))):
         return "unknown"
     if ci[0] <= 0 <= ci[1]:
         return "none"
@@ -76,7 +85,9 @@ def _compared(treatment: str, control: str, found: Row, metric: str, tone: str) 
 
 
 def _alone(main: Row, control: Row | None, metric: str) -> str:
-    missing = "no control to compare it with" if control is None else "no difference was computed"
+    missing = "no control to compare it with" if control is None else "no difference was measured"
+    if main is control:
+        missing = "no treatment was run"
     reached = f"{label_of(main)} reaches {show(mean_of(main, metric), metric)}"
     return f"{reached}{folds_of(main, metric)}; {missing}."
 
@@ -90,7 +101,7 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
     opening = f"The strongest floor, {label_of(floor)}, reaches {show(best, metric)}"
     if best is None or own is None:
         return f"{opening}."
-    found = difference(cell, floor, metric)
+    found = difference(cell, main, floor, metric)
     tail = ""
     if found and tone_of(found, metric) != "unknown":
         tail = f" ({points(found['mean'], metric)}, {interval(found['ci'], metric, True)})"

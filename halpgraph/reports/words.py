@@ -1,4 +1,4 @@
-"""How numbers and findings are put into words, the same on the page, in Markdown and the console."""
+"""How numbers are put into words, the same on the page, in Markdown and in the console."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def number(value: Any, decimals: int = 0, unit: str = "") -> str:
 
 
 def seconds(value: Any) -> str:
-    """Return a time that a person can read: ``0.42 s``, ``38 s``, ``12 min 05 s``, ``2 h 10 min``."""
+    """Return a time that a person can read: ``0.42 s``, ``38 s``, ``12 min 05 s``."""
     if not is_number(value):
         return NOT_MEASURED
     if value < 10:
@@ -100,29 +100,31 @@ def measured(row: Row | None, metric: str) -> dict[str, Any]:
 def mean_of(row: Row | None, metric: str) -> float | None:
     """Return a row's mean of a metric, if it is a number."""
     value = measured(row, metric).get("mean")
-    return float(value) if is_number(value) else None
+    return float(value) if value is not None and is_number(value) else None
 
 
 def strongest_floor(cell: Cell, metric: str) -> Row | None:
-    """Return the floor with the best mean."""
+    """Return the floor with the best mean; one that is given the embedding is no floor to it."""
     floors = [r for r in cell.rows if r.get("kind") == "floor" and mean_of(r, metric) is not None]
+    plain = [row for row in floors if not str(row.get("row")).endswith("+embedding")]
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
-    return max(floors, key=lambda row: sign * (mean_of(row, metric) or 0.0), default=None)
+    return max(plain, key=lambda row: sign * (mean_of(row, metric) or 0.0), default=None)
 
 
-def difference(cell: Cell, row: Row, metric: str) -> Row | None:
-    """Return the main treatment's difference to a row, by the row's evaluator or the main one."""
-    treatment = cell.first("treatment")
-    if treatment is None:
+def difference(cell: Cell, treatment: Row | None, row: Row | None, metric: str) -> Row | None:
+    """Return a treatment's difference to a row, by the row's evaluator or else its own."""
+    if treatment is None or row is None:
         return None
-    found = {
-        d.get("evaluator"): d
+    mine, theirs = treatment.get("evaluator"), row.get("evaluator")
+    found = [
+        d
         for d in cell.differences
-        if d.get("treatment") == treatment["row"]
-        and d.get("reference") == row.get("row")
+        if (d.get("treatment"), d.get("reference")) == (treatment.get("row"), row.get("row"))
         and d.get("metric") == metric
-    }
-    return found.get(row.get("evaluator")) or found.get(treatment.get("evaluator"))
+        and d.get("reference_evaluator", theirs) == theirs
+    ]
+    by = {d.get("evaluator"): d for d in reversed(found)}
+    return by.get(theirs) or by.get(mine)
 
 
 def folds_of(row: Row | None, metric: str) -> str:
