@@ -34,9 +34,9 @@ FILTERS: tuple[str, ...] = get_args(Filter)
 class Walks(NamedTuple):
     """The walk of every key towards each of its C targets, the prototypes it may walk to.
 
-    ``target`` [B, C] are those prototypes; ``cos`` and ``sin`` [B, C] are of the angle to them;
-    ``reach`` [B, C] is the angle at which the target overtakes the key's own prototype, ``limit``
-    [B, C] the angle at which the first prototype of all does. ``own`` [B] is that own prototype.
+    ``own`` [B] is the key's own prototype, ``target`` [B, C] are those it may walk to; ``cos`` and
+    ``sin`` [B, P] are of the angle to every prototype; ``reach`` [B, C] is the angle at which the
+    target overtakes the key's own, ``limit`` [B, C] the angle at which the first of all does.
     """
 
     own: Tensor
@@ -85,8 +85,7 @@ def walks(similarity: Tensor, relation: Tensor, candidates: int | None = None) -
     stuck = (steep <= 0).logical_or_(sin < tie ** (1 / 3))
     reach = torch.atan2(sin, steep.add_(cos)).masked_fill_(stuck, 0)
     limit = torch.atan2(sin, steepest.add_(cos))
-    chosen = (table.gather(1, target) for table in (cos, sin, reach, limit))
-    return Walks(own[:, 0], target, *chosen)
+    return Walks(own[:, 0], target, cos, sin, reach.gather(1, target), limit.gather(1, target))
 
 
 def _targets(similarity: Tensor, own: Tensor, candidates: int | None) -> Tensor:
@@ -117,52 +116,59 @@ def place(
     drawn = draw((walk.own.size(0), positives), walk.cos, generator)  # [B, G]
     drawn *= walk.target.size(1)
     chosen = drawn.long()
-    easing = drawn.frac_().mul_(-hardness).add_(1)
-    angle = walk.reach.gather(1, chosen).mul_(easing)
+    reach = walk.reach.gather(1, chosen)
+    angle = torch.addcmul(reach, reach, drawn.frac_(), value=-hardness)
     return Positives(chosen, angle, angle.cos(), angle.sin())
 
 
-def kept(name: str, walk: Walks, made: Positives, query: Tensor, along: Tensor) -> Tensor:
+def kept(
+    name: str,
+    walk: Walks,
+    made: Positives,
+    query: Tensor | None = None,
+    along: Tensor | None = None,
+) -> Tensor:
     """Return which positives the filter keeps, from inner products alone. Shapes: [B, G], boolean.
 
     Args:
         name: one of ``FILTERS``.
         walk: the walks.
         made: the positives on them.
-        query: similarity of each query to its key; used by variant-1 only.
-        along: similarity of each query to each prototype; used by variant-1 only.
+        query: similarity of each query to its key; variant-1 needs it.
+        along: similarity of each query to each prototype; variant-1 needs it.
 
     Shapes: query [B], along [B, P].
     """
     if name == "rank":
         return made.angle <= walk.limit.gather(1, made.walk)
-    if name == "variant-1":
-        ahead = along.gather(1, walk.target) - walk.cos * query[:, None]  # [B, C]
-        ahead /= walk.sin.clamp_min(1e-12)
-        moved = made.cos * query[:, None] + made.sin * ahead.gather(1, made.walk)  # [B, G]
+    if name == "variant-1" and query is not None and along is not None:
+        ahead = (along - walk.cos * query[:, None]) / walk.sin.clamp_min(1e-12)  # [B, P]
+        ahead = ahead.gather(1, walk.target).gather(1, made.walk)  # [B, G]
+        moved = made.cos * query[:, None] + made.sin * ahead
         return moved >= query[:, None]
     if name == "variant-2":
-        return made.cos >= walk.cos.gather(1, made.walk)
+        return made.cos >= walk.cos.gather(1, walk.target).gather(1, made.walk)
     return torch.ones_like(made.walk, dtype=torch.bool)
 
 
-def weights(walk: Walks, made: Positives, keep: Tensor, prototypes: int) -> tuple[Tensor, Tensor]:
-    """Return the sum of each key's kept positives as weights of the key and of the prototypes.
+def weights(walk: Walks, made: Positives, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Return sums of each key's positives as weights of the key and of the prototypes.
 
-    ``sum_g keep_g z(a_g) = own z + W P`` for each key.
+    ``sum_g mask_g z(a_g) = own z + W P`` for each key and each of K masks.
 
     Args:
         walk: the walks.
         made: the positives on them.
-        keep: 1 for those that count, 0 for others.
-        prototypes: P.
+        masks: 1 for positives that count, 0 for others.
 
-    Shapes: keep [B, G] -> own [B, 1], W [B, P].
+    Shapes: masks [K, B, G] -> own [K, B, 1], W [K, B, P].
     """
-    ahead = torch.zeros_like(walk.cos).scatter_add_(1, made.walk, made.sin * keep)
-    ahead /= walk.sin.clamp_min(torch.finfo(ahead.dtype).tiny)  # [B, C]
-    own = (made.cos * keep).sum(1, keepdim=True) - (ahead * walk.cos).sum(1, keepdim=True)
-    W = ahead.new_zeros(ahead.size(0), prototypes).scatter_(1, walk.target, ahead)  # [B, P]
+    K, B, C = len(masks), *walk.target.shape
+    ahead = walk.cos.new_zeros(K, B, C)
+    ahead.scatter_add_(2, made.walk.expand_as(masks), made.sin * masks)
+    W = walk.cos.new_zeros(K, *walk.cos.shape).scatter_(2, walk.target.expand(K, B, C), ahead)
+    W /= walk.sin.clamp_min(torch.finfo(W.dtype).tiny)  # [K, B, P]
+    own = (made.cos * masks).sum(2, keepdim=True) - (W * walk.cos).sum(2, keepdim=True)
     return own, W
 
 
@@ -196,12 +202,14 @@ def hallucinate(
     """
     if prototypes.size(0) < 2 or key.size(1) != prototypes.size(1):
         shapes = f"key {list(key.shape)}, prototypes {list(prototypes.shape)}"
-        raise UserError(f"hallucinate: needs two prototypes or more, as wide as the keys - {shapes}")
+        raise UserError(
+            f"hallucinate: needs two or more prototypes, as wide as the keys - {shapes}"
+        )
     walk = walks(key @ prototypes.T, prototypes @ prototypes.T, candidates)
     made = place(walk, positives, hardness, generator)
     tiny = torch.finfo(key.dtype).tiny
-    cos, sin = (table.gather(1, made.walk) for table in (walk.cos, walk.sin))  # [B, G]
     target = walk.target.gather(1, made.walk)  # [B, G]
+    cos, sin = walk.cos.gather(1, target), walk.sin.gather(1, target)  # [B, G]
     ahead = made.sin / sin.clamp_min(tiny)  # [B, G]
     points = (made.cos - ahead * cos)[..., None] * key[:, None]  # [B, G, D]
     points = F.normalize(points + ahead[..., None] * prototypes[target], dim=-1)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from halpgraph.errors import UserError
 
@@ -14,8 +13,8 @@ from halpgraph.errors import UserError
 class KeyBank(nn.Module):
     """The newest ``size`` keys, in a ring of any size.
 
-    Batches need not divide the size; of a batch larger than the bank the newest keys stay. The keys,
-    the place of the next one and the number stored are all part of ``state_dict``.
+    Batches need not divide the size; of a batch larger than the bank the newest keys stay. The
+    keys, the place of the next one and the number stored are all part of ``state_dict``.
 
     Args:
         size: how many keys are kept.
@@ -100,12 +99,14 @@ def spherical_kmeans(
     Raises:
         UserError: no vectors, or ``k`` below 1.
 
-    Reference: Dhillon & Modha, "Concept decompositions for large sparse text data using clustering",
-        Machine Learning 2001, https://doi.org/10.1023/A:1007612920971; start: Arthur &
-        Vassilvitskii, "k-means++", SODA 2007.
+    Reference: Dhillon & Modha, "Concept decompositions for large sparse text data using
+        clustering", Machine Learning 2001, https://doi.org/10.1023/A:1007612920971; start: Arthur
+        & Vassilvitskii, "k-means++: the advantages of careful seeding", SODA 2007.
     """
     if x.dim() != 2 or x.size(0) < 1 or k < 1:
-        raise UserError(f"spherical_kmeans: needs [M, D] with M > 0 and k > 0, not {x.shape}, k={k}")
+        raise UserError(
+            f"spherical_kmeans: needs x [M, D], M > 0 and k > 0, not {list(x.shape)}, {k}"
+        )
     centres = _plus_plus(x, min(k, x.size(0)), generator)
     served, nearest = (x @ centres.T).max(dim=1)  # [M], [M]
     for _ in range(iterations):
@@ -122,14 +123,15 @@ def _plus_plus(x: Tensor, k: int, generator: Generator | None) -> Tensor:
 
     The row whose (exponential waiting time / distance) is least has just that chance.
     """
-    uniform = draw((k, x.size(0)), x, generator)
-    waits = -torch.log1p(-uniform)  # [k, M]
-    away = torch.ones_like(waits[0])  # [M]
+    waits = -torch.log1p(-draw((k, 1, x.size(0)), x, generator))  # [k, 1, M]
+    far = 1 + 8 * torch.finfo(x.dtype).eps  # keeps rounded distances above 0
+    beyond = x.new_full((1, 1), far)
+    away = x.new_full((1, x.size(0)), far)  # [1, M]
     picks = []
     for wait in waits.unbind():
-        row = x.index_select(0, (wait / away).argmin(dim=0, keepdim=True))  # [1, D]
+        row = x.index_select(0, (wait / away).argmin(dim=1))  # [1, D]
         picks.append(row)
-        apart = (1 - x @ row[0]).clamp_min_(torch.finfo(x.dtype).eps)  # [M]
+        apart = torch.addmm(beyond, row, x.T, alpha=-1)  # [1, M]
         away = apart if len(picks) == 1 else torch.minimum(away, apart)
     return torch.cat(picks)  # [k, D]
 
@@ -137,11 +139,13 @@ def _plus_plus(x: Tensor, k: int, generator: Generator | None) -> Tensor:
 def _centres(x: Tensor, k: int, served: Tensor, nearest: Tensor) -> Tensor:
     """Return the direction of each cluster's sum. Shapes: served [M], nearest [M] -> [k, D]."""
     members = x.new_zeros(k, x.size(0)).scatter_(0, nearest[None], 1.0)  # [k, M]
-    empty = members.sum(dim=1) == 0  # [k]
-    if x.is_cuda or bool(empty.any()):  # asking is free on a CPU, waiting on a GPU is not
-        worst = served.argsort()[(empty.cumsum(0) - 1).clamp_min(0)]  # [k]
-        members[torch.arange(k, device=x.device), worst] += empty.to(x.dtype)
-    return F.normalize(members @ x, dim=1)  # [k, D]
+    sums = members @ x  # [k, D]
+    length: Tensor = torch.linalg.vector_norm(sums, dim=1, keepdim=True)  # [k, 1]
+    if x.is_cuda or float(length.min()) == 0:  # asking is free on a CPU, waiting on a GPU is not
+        empty = length == 0
+        order = served.argsort()[(empty[:, 0].cumsum(0) - 1).clamp_min(0)]  # [k]: worst first
+        sums, length = torch.where(empty, x[order], sums), length.masked_fill(empty, 1)
+    return sums / length
 
 
 def draw(shape: tuple[int, ...], like: Tensor, generator: Generator | None) -> Tensor:

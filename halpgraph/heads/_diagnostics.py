@@ -3,87 +3,88 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-MEANS = (
-    "kept",
-    "sim_query_key",
-    "sim_query_positive",
-    "sim_query_negative",
-    "sim_positive_negative",
-    "sim_key_prototype_own",
-    "sim_kept_prototype_own",
-    "sim_rejected_prototype_own",
-    "sim_key_prototype_other",
-    "sim_kept_prototype_other",
-    "sim_rejected_prototype_other",
-    "prototypes",
-)
+# What is averaged, and over what.
+MEANS = {
+    "kept": "made",
+    "sim_query_key": "keys",
+    "sim_query_positive": "kept",
+    "sim_query_negative": "keys",
+    "sim_positive_negative": "kept",
+    "sim_key_prototype_own": "keys",
+    "sim_kept_prototype_own": "kept",
+    "sim_rejected_prototype_own": "rejected",
+    "sim_key_prototype_other": "keys",
+    "sim_kept_prototype_other": "kept",
+    "sim_rejected_prototype_other": "rejected",
+    "prototypes": "batches",
+}
 SECONDS = ("seconds_prototypes", "seconds_head")
 
 
 class Diagnostics:
-    """Sums and counts since the start; nothing here waits for a GPU before ``means``."""
+    """Sums since the start; nothing here waits for a GPU before ``means``."""
 
     def __init__(self) -> None:
-        self.sums: Tensor | None = None  # [2, len(MEANS)]: what was added up, and how many
+        self.sums: Tensor | None = None  # [len(MEANS)]
+        self.keys, self.made, self.batches, self.steps = 0, 0, 0, 0
         self.seconds = dict.fromkeys(SECONDS, 0.0)
-        self.steps = 0
 
-    def add(self, sums: list[Tensor], counts: list[Tensor], in_use: Tensor) -> None:
-        """Add one batch: for every name of ``MEANS`` a sum, and how many it was over."""
-        both = torch.stack([*sums, in_use, *counts, torch.ones_like(in_use)]).view(2, -1)
-        self.sums = both if self.sums is None else self.sums + both
+    def add(self, batch: Measured) -> None:
+        """Add one batch."""
+        sums = summarise(batch)
+        self.sums = sums if self.sums is None else self.sums + sums
+        self.keys += len(batch.key)
+        self.made += batch.made
+        self.batches += 1
 
     def means(self) -> dict[str, float | None]:
         """Return every mean by name, None where nothing was counted or a mean is not finite."""
-        steps = self.steps or math.nan
-        found = {name: value / steps for name, value in self.seconds.items()}
-        rows = [[math.nan] * len(MEANS)] * 2 if self.sums is None else self.sums.tolist()
-        for name, total, count in zip(MEANS, *rows, strict=True):
-            found[name] = total / count if count > 0 else math.nan
+        found = {name: value / max(self.steps, 1) for name, value in self.seconds.items()}
+        sums = [math.nan] * len(MEANS) if self.sums is None else self.sums.tolist()
+        over = {"made": self.made, "keys": self.keys, "kept": sums[0], "batches": self.batches}
+        over["rejected"] = self.made - sums[0]
+        for (name, counted), total in zip(MEANS.items(), sums, strict=True):
+            found[name] = total / over[counted] if over[counted] > 0 else math.nan
         return {k: v if math.isfinite(v) else None for k, v in found.items()}
 
 
-def summarise(
-    query: Tensor,
-    key: Tensor,
-    pull: Tensor,
-    tables: Tensor,
-    own: Tensor,
-    kept: Tensor,
-    made: int,
-    bank: Tensor | None,
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Return the similarities that ``MEANS`` are of, as sums and counts, without any point.
+class Measured(NamedTuple):
+    """What one batch is measured by.
 
-    Args:
-        query: unit vectors.
-        key: unit vectors.
-        pull: for each key the sum of its kept positives.
-        tables: similarities to every prototype: of the keys, of the sum of kept positives, and of
-            the sum of rejected ones.
-        own: the prototype of each key.
-        kept: positives kept in the whole batch.
-        made: positives made in the whole batch.
-        bank: past keys, the negatives; without them negatives are the other keys of the batch.
-
-    Shapes: query, key, pull [B, D], tables [3, B, P], own [B], kept [], bank [M, D].
+    ``query`` and ``key`` [B, D] are unit vectors, ``sums`` [2, B, D] each key's sums of positives
+    kept and rejected, ``kept`` [] how many were kept of the ``made``; ``own`` [B] is the key's own
+    among the ``prototypes`` [P, D], ``in_use`` [] of which have keys. Negatives are the ``past``
+    keys [M, D] or, without them, the other keys of the batch.
     """
-    B, P = tables.shape[1:]
-    real = (query * key).sum()
-    towards = torch.stack([query.sum(0), pull.sum(0)])  # [2, D]
-    negative = towards @ (key if bank is None else bank).sum(0)  # [2]
-    if bank is None:
-        negative = negative - torch.stack([real, (pull * key).sum()])
-    negatives = float(B - 1 if bank is None else len(bank))
-    mine = tables.gather(2, own.expand(3, B)[..., None]).sum(dim=(1, 2))  # [3]
-    other = tables.sum(dim=(1, 2)) - mine  # [3]
-    keys = kept.new_tensor(float(B))
-    many = torch.stack([keys, kept, made - kept])  # [3]
-    sums = [kept, real, (query * pull).sum(), *negative, *mine, *other]
-    counts = [keys * (made / B), keys, kept, keys * negatives, kept * negatives]
-    return sums, [*counts, *many, *(many * (P - 1))]
+
+    query: Tensor
+    key: Tensor
+    sums: Tensor
+    kept: Tensor
+    made: int
+    prototypes: Tensor
+    own: Tensor
+    in_use: Tensor
+    past: Tensor | None
+
+
+def summarise(batch: Measured) -> Tensor:
+    """Return the sums that ``MEANS`` are of, from inner products with sums of positives alone."""
+    B, P = len(batch.key), len(batch.prototypes)
+    points = torch.cat([batch.query[None], batch.key[None], batch.sums])  # [4, B, D]
+    real = (points[1:3] * batch.query).sum(dim=(1, 2))  # [2]
+    tables = (points[1:].flatten(0, 1) @ batch.prototypes.T).view(3, B, P)
+    mine = tables.gather(2, batch.own.expand(3, B)[..., None]).sum(dim=(1, 2))  # [3]
+    other = tables.sum(dim=(1, 2)).sub_(mine).div_(P - 1)  # [3]
+    past = batch.key if batch.past is None else batch.past
+    negative = points[::2].sum(dim=1) @ past.sum(dim=0)  # [2]: of queries, of positives kept
+    if batch.past is None:
+        negative -= (points[::2] * batch.key).sum(dim=(1, 2))
+    negative /= max(len(past) - (batch.past is None), 1)
+    ends = batch.kept[None], batch.in_use[None]
+    return torch.cat([ends[0], real, negative, mine, other, ends[1]])

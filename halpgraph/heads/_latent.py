@@ -12,8 +12,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from halpgraph.errors import UserError, did_you_mean
-from halpgraph.hallucination import FILTERS, Filter, kept, place, walks, weights
-from halpgraph.heads._diagnostics import Diagnostics, summarise
+from halpgraph.hallucination import FILTERS, Filter, Positives, Walks, kept, place, walks, weights
+from halpgraph.heads._diagnostics import Diagnostics, Measured
 from halpgraph.memory import KeyBank, spherical_kmeans
 
 Source = Literal["kmeans", "keys"]
@@ -176,36 +176,40 @@ class HaLP(nn.Module):
         """``-(1/kept) sum q.z^H / T``. Shapes: query [B, D], key [B, D] (unit) -> []."""
         if len(self.prototypes) < 2 or self.positives == 0:
             return query[:0].sum()  # exactly 0, with a gradient of 0
-        pull, count = self._pull(query.detach(), key)
-        along = (query * pull).sum(dim=1)  # [B]
-        cosines = along / query.norm(dim=1).clamp_min(1e-12)  # [B]
-        return cosines.sum() / (-temperature * count.clamp_min(1))
+        value, slope = self._attract(query.detach(), key, temperature)
+        # The slope is at right angles to the query: the product is 0 and carries the gradient.
+        return value + (query * slope).sum()
 
     @torch.no_grad()
-    def _pull(self, query: Tensor, key: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sum of each key's kept positives [B, D], and how many were kept in all []."""
-        query = F.normalize(query, dim=1)
-        P, many = self.prototypes, len(self.prototypes)
-        similarity, relation = key @ P.T, P @ P.T
-        walk = walks(similarity, relation, self.candidates)
+    def _attract(self, query: Tensor, key: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+        """Return the term [] and its gradient by the query [B, D]."""
+        P = self.prototypes
+        length = torch.linalg.vector_norm(query, dim=1, keepdim=True).clamp_min_(1e-12)  # [B, 1]
+        query = query / length
+        walk = walks(key @ P.T, P @ P.T, self.candidates)
         made = place(walk, self.positives, self.hardness, self.generator)
-        real = (query * key).sum(dim=1)  # [B]
-        along = query @ P.T if self.filter == "variant-1" else similarity  # [B, P]
-        keep = kept(self.filter, walk, made, real, along).to(key.dtype)
+        keep = self._keep(walk, made, query, key).to(key.dtype)
+        own, W = weights(walk, made, torch.stack([keep, 1 - keep]))
+        sums = torch.addcmul(W @ P, own, key)  # [2, B, D]: of positives kept and rejected
+        along = (query * sums[0]).sum(dim=1, keepdim=True)  # [B, 1]
         count = keep.sum()
-        own, W = weights(walk, made, keep, many)
-        pull = torch.addmm(own * key, W, P)  # [B, D]
-        lost_own, lost_W = weights(walk, made, 1 - keep, many)
-        tables = torch.stack([similarity, own * similarity, lost_own * similarity])  # [3, B, P]
-        tables[1:] += torch.stack([W, lost_W]) @ relation
+        scale = -1 / (temperature * count.clamp_min(1))
         past = None if self.bank is None else self.bank.keys
         self._measured.add(
-            *summarise(query, key, pull, tables, walk.own, count, keep.numel(), past), self.in_use
+            Measured(query, key, sums, count, keep.numel(), P, walk.own, self.in_use, past)
         )
-        return pull, count
+        return along.sum() * scale, torch.addcmul(sums[0], along, query, value=-1) * (
+            scale / length
+        )
+
+    def _keep(self, walk: Walks, made: Positives, query: Tensor, key: Tensor) -> Tensor:
+        """Return which positives the filter keeps. Shapes: query, key [B, D] -> [B, G], boolean."""
+        if self.filter != "variant-1":
+            return kept(self.filter, walk, made)
+        return kept(self.filter, walk, made, (query * key).sum(1), query @ self.prototypes.T)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """Return the prototypes (their number varies, so they are no plain buffer) and the steps."""
+        """Return the prototypes (of varying number, hence no plain buffer) and the steps."""
         return {"prototypes": self.prototypes, "in_use": self.in_use, "steps": self.steps}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import Field
 from torch import Generator, Tensor, nn
@@ -94,10 +94,9 @@ class HaLPHead(Head):
         return {"halp": sum(terms[1:], terms[0])} if terms else {}
 
     def _stream(self, name: str, found: list[Triple], weight: float) -> Tensor:
-        halp = self.streams[name]
-        assert isinstance(halp, HaLP)
+        halp = cast(HaLP, self.streams[name])
         if weight > 0:
-            return weight * halp.step(found)
+            return halp.step(found) * weight
         for _, key, _ in found:
             halp.observe(key)
         return found[0][0][:0].sum()  # exactly 0, with a gradient of 0
@@ -108,7 +107,7 @@ class HaLPHead(Head):
         The names are those of ``HaLP.diagnostics``; with several streams each stream's own follow
         as ``stream/name``.
         """
-        each = {name: halp.pop_diagnostics() for name, halp in self.streams.items()}
+        each = {s: cast(HaLP, halp).pop_diagnostics() for s, halp in self.streams.items()}
         if len(each) == 1:
             return next(iter(each.values()))
         means = {}
