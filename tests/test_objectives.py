@@ -1,0 +1,112 @@
+"""Losses against plain loops in double precision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from halpgraph.errors import UserError
+from halpgraph.objectives import graphcl_official, nt_xent
+
+
+def views(b: int = 7, d: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(b, d, generator=draw, dtype=torch.double) for _ in range(2))  # type: ignore[return-value]
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return float(a @ b) / math.sqrt(float(a @ a) * float(b @ b))
+
+
+def slow(z1: Tensor, z2: Tensor, t: float, intra: bool, positive_below: bool = True) -> float:
+    """One direction, anchor by anchor."""
+    total = 0.0
+    for i in range(len(z1)):
+        below = 0.0
+        for j in range(len(z2)):
+            if j != i or positive_below:
+                below += math.exp(cosine(z1[i], z2[j]) / t)
+            if intra and j != i:
+                below += math.exp(cosine(z1[i], z1[j]) / t)
+        total -= math.log(math.exp(cosine(z1[i], z2[i]) / t) / below)
+    return total / len(z1)
+
+
+@pytest.mark.parametrize("intra", [False, True])
+@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
+def test_nt_xent_against_a_loop(intra: bool, temperature: float) -> None:
+    z1, z2 = views()
+    one, other = slow(z1, z2, temperature, intra), slow(z2, z1, temperature, intra)
+    both = nt_xent(z1, z2, temperature, intra_view=intra)
+    single = nt_xent(z1, z2, temperature, intra_view=intra, symmetric=False)
+    assert both.item() == pytest.approx((one + other) / 2, rel=1e-12)
+    assert single.item() == pytest.approx(one, rel=1e-12)
+
+
+def test_nt_xent_with_intra_view_is_simclr_on_the_joined_batch() -> None:
+    z1, z2 = views(6)
+    z = torch.nn.functional.normalize(torch.cat([z1, z2]), dim=1)
+    logits = (z @ z.t() / 0.5).fill_diagonal_(-math.inf)
+    positives = torch.arange(12).roll(6)
+    wanted = torch.nn.functional.cross_entropy(logits, positives)
+    torch.testing.assert_close(nt_xent(z1, z2, 0.5, intra_view=True), wanted)
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.2, 1.0])
+def test_graphcl_official_against_a_loop(temperature: float) -> None:
+    z1, z2 = views()
+    wanted = slow(z1, z2, temperature, intra=False, positive_below=False)
+    assert graphcl_official(z1, z2, temperature).item() == pytest.approx(wanted, rel=1e-12)
+
+
+def test_graphcl_official_goes_below_zero_and_nt_xent_does_not() -> None:
+    z = torch.eye(4)
+    assert graphcl_official(z, z, 0.1) < 0
+    assert nt_xent(z, z, 0.1) >= 0
+
+
+LOSSES: list[Callable[[Tensor, Tensor], Tensor]] = [
+    lambda a, b: nt_xent(a, b, 0.2),
+    lambda a, b: nt_xent(a, b, 0.2, intra_view=True),
+    lambda a, b: graphcl_official(a, b, 0.2),
+]
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_length_does_not_matter_and_gradients_check(loss: Callable[..., Tensor]) -> None:
+    z1, z2 = views(5, 3)
+    torch.testing.assert_close(loss(z1, z2), loss(3 * z1, z2 / 7))
+    z1.requires_grad_()
+    z2.requires_grad_()
+    assert torch.autograd.gradcheck(loss, (z1, z2))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_of_zeros_and_sharp_temperatures_stay_finite(
+    loss: Callable[..., Tensor], dtype: torch.dtype
+) -> None:
+    z1 = torch.zeros(4, 3, dtype=dtype)
+    z1[1:] = 1e4
+    z1.requires_grad_()
+    value = loss(z1, z1.detach().clone())
+    value.backward()
+    assert value.isfinite()
+    assert z1.grad is not None
+    assert z1.grad.isfinite().all()
+    a, b = (v.to(dtype) for v in views())
+    assert nt_xent(a, b, 1e-3).isfinite()
+    assert graphcl_official(a, b, 1e-3).isfinite()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_refuses_batches_without_negatives_and_unlike_views(loss: Callable[..., Tensor]) -> None:
+    z1, z2 = views()
+    with pytest.raises(UserError, match="batch of 1 has no negatives"):
+        loss(z1[:1], z2[:1])
+    with pytest.raises(UserError, match="same shape"):
+        loss(z1, z2[:-1])
