@@ -48,6 +48,7 @@ def provenance(cell: Cell) -> list[tuple[str, str]]:
     width = data.get("num_features")
     wide = f", {number(width)} wide" if is_number(width) else ""
     pairs = [
+        ("Name", said(data.get("title") or data.get("name"))),
         ("Node features", said(data.get("features")) + wide),
         ("Source", said(data.get("source"))),
         ("Found in", said(data.get("found_in"))),

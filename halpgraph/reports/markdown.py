@@ -9,7 +9,15 @@ from halpgraph.reports import facts, tables
 from halpgraph.reports.source import Cell, Run
 from halpgraph.reports.tables import Table
 from halpgraph.reports.verdict import verdicts
-from halpgraph.reports.words import NOT_MEASURED, interval, is_number, number, show
+from halpgraph.reports.words import (
+    NOT_MEASURED,
+    interval,
+    is_number,
+    number,
+    p_value,
+    plain_name,
+    show,
+)
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#])")
 
@@ -52,11 +60,11 @@ def differences(cell: Cell) -> Table:
             cell.label(str(d.get("treatment"))),
             str(d.get("reference_label") or d.get("reference")),
             str(evaluators.get(d.get("evaluator")) or d.get("evaluator")),
-            metric.replace("_", " "),
+            plain_name(metric),
             facts.said(d.get("verdict")),
             show(d.get("mean"), metric, True),
             interval(d.get("ci"), metric, True),
-            number(d.get("p"), 3),
+            p_value(d.get("p")),
             f"{wins} of {number(d.get('n_seeds'))}" if wins else NOT_MEASURED,
         )
         lines.append(tables.Line(cells))

@@ -62,8 +62,8 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """Name for headings."""
-        return str(self.data.get("title") or self.name) if self.data else self.name
+        """Short name for headings; the data set's long one stands with its source."""
+        return self.name
 
     def first(self, kind: str) -> Row | None:
         """Return the first row of a kind; the recipe's order decides, not the results."""

@@ -10,6 +10,7 @@ from halpgraph.reports.words import (
     LOWER_IS_BETTER,
     difference,
     folds_of,
+    inside,
     interval,
     is_number,
     mean_of,
@@ -98,7 +99,7 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
     if floor is None:
         return "No floor was measured."
     best, own = mean_of(floor, metric), mean_of(main, metric)
-    opening = f"The strongest floor, {label_of(floor)}, reaches {show(best, metric)}"
+    opening = f"The strongest floor, {inside(label_of(floor))}, reaches {show(best, metric)}"
     if best is None or own is None:
         return f"{opening}."
     found = difference(cell, main, floor, metric)

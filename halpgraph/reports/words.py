@@ -29,10 +29,19 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def plain_name(metric: str) -> str:
+    """Return a metric's name."""
+    return METRICS.get(metric, metric.replace("_", " ").capitalize())
+
+
 def metric_name(metric: str) -> str:
     """Return a metric's name for headings, with its unit."""
-    name = METRICS.get(metric, metric.replace("_", " ").capitalize())
-    return name if metric in NOT_FRACTIONS else f"{name}, %"
+    return plain_name(metric) + ("" if metric in NOT_FRACTIONS else ", %")
+
+
+def inside(label: str) -> str:
+    """Return a label for the middle of a sentence; abbreviations keep their capitals."""
+    return label[:1].lower() + label[1:] if label[1:2].islower() else label
 
 
 def show(value: Any, metric: str = "accuracy", signed: bool = False) -> str:
@@ -64,6 +73,11 @@ def number(value: Any, decimals: int = 0, unit: str = "") -> str:
         return NOT_MEASURED
     text = f"{abs(value):,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
     return f"{MINUS if value < 0 else ''}{text}{unit}"
+
+
+def p_value(value: Any) -> str:
+    """Return a p value with three decimals; very small ones as a bound."""
+    return "< 0.001" if is_number(value) and value < 0.001 else number(value, 3)
 
 
 def seconds(value: Any) -> str:
