@@ -99,7 +99,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
     except DAMAGED as error:
         raise _FetchError(f"damaged ({error})") from None
     tops = [entry for entry in folder.iterdir() if entry.is_dir()]
-    if len(tops) != 1 or not (tops[0] / "raw").is_dir():
+    if len(tops) != 1 or not (tops[0] / "raw" / "edge.csv.gz").is_file():
         raise _FetchError("not an archive in OGB's layout")
     return tops[0]
 

@@ -66,6 +66,9 @@ def load(
     data = _data_set(reading.tables, made, card)
     data.info["found_in"] = f"{reading.found.place}: {reading.found.path}"
     data.splits, data.metric = reading.splits, reading.metric
+    if reading.splits:
+        sizes = ", ".join(f"{len(ids)} {part}" for part, ids in reading.splits.items())
+        data.info["notes"].append(f"official split ({sizes}), official metric {reading.metric}")
     return data
 
 

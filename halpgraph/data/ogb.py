@@ -73,8 +73,9 @@ def ogb_facts(name: str) -> Mapping[str, str]:
 
 
 def _read_raw(folder: Path, facts: Mapping[str, str]) -> tuple[list[dict[str, Any]], Any]:
+    raw = folder / "raw"
     for file in ("edge", "num-node-list", "num-edge-list", "graph-label"):
-        if not (folder / "raw" / f"{file}.csv.gz").is_file():
+        if not (raw / f"{file}.csv.gz").is_file():
             raise UserError(f"{folder}: raw/{file}.csv.gz is missing; not in OGB's layout")
     import pandas  # type: ignore[import-untyped]
     from ogb.io.read_graph_raw import read_csv_graph_raw
@@ -83,13 +84,29 @@ def _read_raw(folder: Path, facts: Mapping[str, str]) -> tuple[list[dict[str, An
     silent = io.StringIO()
     try:
         with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent):
-            graphs = read_csv_graph_raw(str(folder / "raw"), add_inverse_edge=both_ways)
-        y = pandas.read_csv(folder / "raw" / "graph-label.csv.gz", header=None).values
+            graphs = read_csv_graph_raw(str(raw), add_inverse_edge=both_ways)
+        y = pandas.read_csv(raw / "graph-label.csv.gz", header=None).values
     except (OSError, *DAMAGED) as error:
-        raise UserError(f"{folder / 'raw'}: damaged or not in OGB's layout ({error})") from None
-    if len(y) != len(graphs):
-        raise UserError(f"{folder / 'raw'}: {len(graphs)} graphs, but {len(y)} lines of labels")
+        raise UserError(f"{raw}: damaged or not in OGB's layout ({error})") from None
+    counts = _numbers(raw / "num-edge-list.csv.gz") * (2 if both_ways else 1)
+    if len(y) != len(graphs) or len(counts) != len(graphs):
+        raise UserError(
+            f"{raw}: {len(graphs)} graphs, but {len(y)} lines of labels and {len(counts)} counts "
+            "of edges"
+        )
+    wrong = np.flatnonzero(np.array([g["edge_index"].shape[1] for g in graphs]) != counts)
+    if wrong.size:
+        raise UserError(f"{raw}: edge.csv.gz is cut short, graphs {few(wrong)} lack edges")
     return graphs, y
+
+
+def _numbers(path: Path) -> Ints:
+    """Read a packed file of one whole number a line. Shapes: [lines]."""
+    try:
+        text = gzip.decompress(path.read_bytes())
+    except (OSError, *DAMAGED) as error:
+        raise UserError(f"{path}: missing or damaged ({error})") from None
+    return integers(text, str(path), 1)[:, 0]
 
 
 def _tables(
@@ -149,14 +166,7 @@ def _columns(
 
 def _splits(folder: Path, graphs: int) -> Splits:
     """Read the official splits and check that no graph is in two of them."""
-    splits = {}
-    for part in ("train", "valid", "test"):
-        path = folder / f"{part}.csv.gz"
-        try:
-            text = gzip.decompress(path.read_bytes())
-        except (OSError, *DAMAGED) as error:
-            raise UserError(f"{path}: missing or damaged ({error})") from None
-        splits[part] = integers(text, str(path), 1)[:, 0]
+    splits = {part: _numbers(folder / f"{part}.csv.gz") for part in ("train", "valid", "test")}
     every = np.concatenate(list(splits.values()))
     if every.size and (every.min() < 0 or every.max() >= graphs):
         raise UserError(f"{folder}: splits speak of graph {every.max()}, of {graphs} (from 0)")
