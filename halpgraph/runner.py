@@ -67,6 +67,8 @@ def run(
         RunError: a job failed; the others were finished, and what there is was kept.
     """
     plan = recipe if isinstance(recipe, Recipe) else read_and_validate(recipe, overrides)
+    if dataset is not None:
+        plan = _about(plan, dataset)
     with threads(1):
         cells = prepare(plan, data, dataset)
         where = Path(runs) / f"{plan.name}-{fingerprint(plan, cells)[:8]}"
@@ -76,6 +78,14 @@ def run(
                 _work(folder, plan, cells, jobs, quiet)
             _report(folder)
     return folder
+
+
+def _about(recipe: Recipe, dataset: DataSet) -> Recipe:
+    """Return the recipe with the name of the user's own data set in it."""
+    if "data.name" in recipe.grid:
+        raise UserError("dataset: the recipe's grid runs over named sets; give one or the other")
+    data = recipe.data.model_copy(update={"name": str(dataset.info["name"])})
+    return recipe.model_copy(update={"data": data})
 
 
 def read_and_validate(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:

@@ -19,7 +19,7 @@ Name = Annotated[str, typer.Argument(help="A data set's name, as `halpgraph data
 @app.command("list", epilog="Example: halpgraph data list")
 def list_sets(data: Data = None, as_json: Json = False) -> None:
     """List the data sets that have a card, and where each was found."""
-    from halpgraph.data.sources import describe_all
+    from halpgraph.data.catalogue import describe_all
 
     rows = describe_all(data)
     if as_json:
@@ -27,13 +27,13 @@ def list_sets(data: Data = None, as_json: Json = False) -> None:
         return
     for row in rows:
         graphs = row.get("graphs") or "?"
-        typer.echo(f"{row['name']:<14} {graphs:>7} graphs  {row['found_in'] or 'not here'}")
+        typer.echo(f"{row['name']:<14} {graphs:>7} graphs  {row['place']}")
 
 
 @app.command(epilog="Example: halpgraph data check NCI1")
 def check(name: Name, data: Data = None, as_json: Json = False) -> None:
     """Load a data set and compare it with its card."""
-    from halpgraph.data.load import check as look
+    from halpgraph.data.catalogue import check as look
 
     found = look(name, data)
     if as_json:
@@ -46,7 +46,7 @@ def check(name: Name, data: Data = None, as_json: Json = False) -> None:
 @app.command(epilog="Example: halpgraph data get PROTEINS")
 def get(name: Name, data: Data = None, as_json: Json = False) -> None:
     """Find a data set, or download it into the cache."""
-    from halpgraph.data.sources import get as fetch
+    from halpgraph.data.catalogue import get as fetch
 
     path = fetch(name, data)
     if as_json:
