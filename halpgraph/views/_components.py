@@ -23,7 +23,9 @@ def component_sizes(batch: Batch, nodes: Tensor) -> Tensor:
     """
     number = torch.empty_like(batch.batch)
     number[nodes] = label = torch.arange(nodes.numel(), device=nodes.device)
-    edges = number[batch.edge_index.index_select(1, edges_of(batch.rowptr, nodes))]  # [2, e]
+    edges = number[
+        batch.edge_index.index_select(1, edges_of(batch.rowptr, batch.rowptr.diff(), nodes))
+    ]  # [2, e]
     source, target = edges
     while True:
         low = label.index_select(0, target)

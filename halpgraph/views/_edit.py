@@ -101,21 +101,28 @@ def _features(batch: Batch, edit: Edit) -> tuple[Tensor, Tensor, int]:
 def _edges(batch: Batch, edit: Edit) -> tuple[Tensor, Tensor]:
     """Return edges and row pointers, nodes renumbered; the order of what stays is the old one."""
     edge_index, rowptr = batch.edge_index, batch.rowptr
-    keep = _edges_that_stay(batch, edit)
+    keep, number = _edges_that_stay(batch, edit), None
+    if edit.keep_nodes is not None:
+        number = _before(edit.keep_nodes)
     if edit.new_edges is not None and edit.new_edges.size(1):
         edge_index, rowptr = _insert(batch, keep, edit.new_edges)
+        edge_index = edge_index if number is None else _pick(edge_index, None, number)
     elif keep is not None:
-        stays = where_true(keep)
-        edge_index = torch.stack(
-            [edge_index[0].index_select(0, stays), edge_index[1].index_select(0, stays)]
-        )
+        edge_index = _pick(edge_index, where_true(keep), number)
         rowptr = _before(keep).index_select(0, rowptr)
-    if edit.keep_nodes is None:
-        return edge_index, rowptr
-    number = _before(edit.keep_nodes)
-    rows = torch.cat([where_true(edit.keep_nodes), rowptr.new_tensor([edit.keep_nodes.numel()])])
-    edge_index = number.index_select(0, edge_index.view(-1)).view(2, -1)  # [2, E]
-    return edge_index, rowptr.index_select(0, rows)
+    if edit.keep_nodes is not None:
+        rows = where_true(edit.keep_nodes)
+        rowptr = torch.cat([rowptr.index_select(0, rows), rowptr[-1:]])
+    return edge_index, rowptr
+
+
+def _pick(edge_index: Tensor, stays: Tensor | None, number: Tensor | None) -> Tensor:
+    """Return some of the edges, renumbered, with one new tensor for both rows."""
+    out = edge_index.new_empty(2, edge_index.size(1) if stays is None else stays.numel())
+    for old, new in zip(edge_index, out, strict=True):
+        kept = old if stays is None else old.index_select(0, stays)
+        new.copy_(kept) if number is None else torch.index_select(number, 0, kept, out=new)
+    return out
 
 
 def _edges_that_stay(batch: Batch, edit: Edit) -> Tensor | None:

@@ -7,7 +7,7 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.views._rows import edges_of, where_true
-from halpgraph.views._sample import first_of_its_kind, subset
+from halpgraph.views._sample import subset
 
 
 def grow(
@@ -20,40 +20,50 @@ def grow(
 
     Args:
         batch: the graphs.
-        ring: nodes to begin with; they are taken already.
+        ring: nodes to begin with, all that have been taken of their graphs.
         taken: which nodes are taken, changed in place.
         room: how many more nodes each graph may take, changed in place.
         generator: source of the draws.
 
     Shapes: ring [n], taken bool [N], room [B].
     """
-    targets, graph_of = batch.edge_index[1], batch.batch
-    unseen = ~taken
-    scratch = torch.empty_like(graph_of)
-    too_many = []
+    targets, graph_of, degree = batch.edge_index[1], batch.batch, batch.rowptr.diff()
+    stamp = torch.full_like(graph_of, torch.iinfo(torch.long).max)  # when a node was reached first
+    stamp.index_fill_(0, ring, -1)
+    clock, rings, room_left = 0, [ring], [torch.zeros_like(ring)]
     while ring.numel():
-        reached = targets.index_select(0, edges_of(batch.rowptr, ring))
-        reached = reached.index_select(0, where_true(unseen.index_select(0, reached)))
-        ring = reached.index_select(0, where_true(first_of_its_kind(reached, scratch)))
-        unseen.index_fill_(0, ring, False)
-        taken.index_fill_(0, ring, True)
+        reached = targets.index_select(0, edges_of(batch.rowptr, degree, ring))
+        now = torch.arange(clock, clock + reached.numel(), device=ring.device)
+        stamp.scatter_reduce_(0, reached, now, "amin")
+        first = stamp.index_select(0, reached) == now
+        ring = reached.index_select(0, where_true(first))
+        clock += reached.numel()
         graph = graph_of.index_select(0, ring)
-        left = room - torch.bincount(graph, minlength=room.numel())
-        torch.where(left < 0, room, left, out=room)
-        left = left.index_select(0, graph)
-        too_many.append(ring.index_select(0, where_true(left < 0)))
+        room -= torch.bincount(graph, minlength=room.numel())
+        left = room.index_select(0, graph)
+        rings.append(ring)
+        room_left.append(left)
         ring = ring.index_select(0, where_true(left > 0))
-    _thin(torch.cat([ring, *too_many]), graph_of, taken, room, generator)
+    every = torch.cat(rings)
+    taken.index_fill_(0, every, True)
+    _thin(
+        every.index_select(0, where_true(torch.cat(room_left) < 0)),
+        graph_of,
+        taken,
+        room,
+        generator,
+    )
 
 
 def _thin(
     last: Tensor, graph_of: Tensor, taken: Tensor, room: Tensor, generator: Generator | None
 ) -> None:
-    """Of each graph's last ring keep as many nodes as there is room for."""
-    last = last.sort().values  # graph after graph, and the same on every device
+    """Give back as many nodes of a graph's last ring as there was no room for."""
+    if last.numel() == 0:
+        return
+    last = last.sort().values  # graph after graph
     sizes = torch.bincount(graph_of.index_select(0, last), minlength=room.numel())
     ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-    fit = torch.where(sizes > 0, room, 0)
-    out = where_true(~subset(ptr, fit, generator))
-    taken.index_fill_(0, last.index_select(0, out), False)
-    room -= fit
+    back = where_true(subset(ptr, (-room).clamp_(min=0), generator))
+    taken.index_fill_(0, last.index_select(0, back), False)
+    room.clamp_(min=0)

@@ -75,7 +75,7 @@ def _by_listing(
 
     nodes = torch.repeat_interleave(start - cells_of(size), size)
     nodes = nodes + torch.arange(nodes.numel(), device=size.device)
-    here = edges_of(batch.rowptr, nodes)
+    here = edges_of(batch.rowptr, batch.rowptr.diff(), nodes)
     source, target = batch.edge_index.index_select(1, here)
     place = torch.searchsorted(start, source, right=True) - 1
     first = start.index_select(0, place)

@@ -20,26 +20,16 @@ def where_true(mask: Tensor) -> Tensor:
     return mask.nonzero().view(-1)
 
 
-def edges_of(rowptr: Tensor, nodes: Tensor) -> Tensor:
+def edges_of(rowptr: Tensor, degree: Tensor, nodes: Tensor) -> Tensor:
     """Return the positions of all edges that leave the given nodes, node after node.
 
-    Positions within one node's edges go up by one, and jump where the next node begins: the sum of
-    these steps is taken once for all.
-
-    Shapes: rowptr [N + 1], nodes [n] -> [edges].
+    Shapes: rowptr [N + 1], degree [N], nodes [n] -> [edges].
     """
-    if nodes.numel() == 0:
-        return nodes.new_empty(0)
-    first = rowptr.index_select(0, nodes)
-    degree = rowptr.index_select(0, nodes + 1) - first
-    stop = degree.cumsum(0)
-    total = int(stop[-1])
-    jump = first.clone()
-    jump[0] -= 1
-    jump[1:] -= first[:-1] + degree[:-1]
-    step = torch.ones(total + 1, dtype=torch.long, device=nodes.device)
-    step.scatter_add_(0, stop - degree, jump)  # nodes without edges add up with their successors
-    return step[:total].cumsum(0)
+    count = degree.index_select(0, nodes)
+    stop = count.cumsum(0)
+    shift = rowptr.index_select(0, nodes).add_(count).sub_(stop)  # from running number to position
+    shift = torch.repeat_interleave(shift, count)
+    return shift.add_(torch.arange(shift.numel(), device=shift.device))
 
 
 def find(batch: Batch, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
