@@ -47,7 +47,8 @@ class KeyBank(nn.Module):
         keys = keys[-self.size :].to(self.keys)
         end = min(keys.size(0), self.size - self.place)
         self.keys[self.place : self.place + end] = keys[:end]
-        self.keys[: keys.size(0) - end] = keys[end:]
+        if end < keys.size(0):
+            self.keys[: keys.size(0) - end] = keys[end:]
         self.place = (self.place + keys.size(0)) % self.size
         self.filled = min(self.filled + keys.size(0), self.size)
 

@@ -75,16 +75,17 @@ class Measured(NamedTuple):
 
 def summarise(batch: Measured) -> Tensor:
     """Return the sums that ``MEANS`` are of, from inner products with sums of positives alone."""
-    B, P = len(batch.key), len(batch.prototypes)
-    points = torch.cat([batch.query[None], batch.key[None], batch.sums])  # [4, B, D]
-    real = (points[1:3] * batch.query).sum(dim=(1, 2))  # [2]
-    tables = (points[1:].flatten(0, 1) @ batch.prototypes.T).view(3, B, P)
-    mine = tables.gather(2, batch.own.expand(3, B)[..., None]).sum(dim=(1, 2))  # [3]
-    other = tables.sum(dim=(1, 2)).sub_(mine).div_(P - 1)  # [3]
-    past = batch.key if batch.past is None else batch.past
-    negative = points[::2].sum(dim=1) @ past.sum(dim=0)  # [2]: of queries, of positives kept
+    query, key, P = batch.query, batch.key, batch.prototypes
+    points = torch.cat([key[None], batch.sums])  # [3, B, D]: keys, positives kept, rejected
+    facing = torch.stack([query, key, P.index_select(0, batch.own)])  # [3, B, D]
+    pairs = points.flatten(1) @ facing.flatten(1).T  # [3, 3]: row of points by column of facing
+    past = key if batch.past is None else batch.past
+    totals = torch.cat([points.sum(dim=1), query.sum(dim=0, keepdim=True)])  # [4, D]
+    of_all = totals @ torch.stack([P.sum(dim=0), past.sum(dim=0)]).T  # [4, 2]
+    other = (of_all[:3, 0] - pairs[:, 2]) / (len(P) - 1)  # [3]
+    negative = torch.stack([of_all[3, 1], of_all[1, 1]])  # [2]: of queries, of positives kept
     if batch.past is None:
-        negative -= (points[::2] * batch.key).sum(dim=(1, 2))
-    negative /= max(len(past) - (batch.past is None), 1)
-    ends = batch.kept[None], batch.in_use[None]
-    return torch.cat([ends[0], real, negative, mine, other, ends[1]])
+        negative = negative - torch.stack([pairs[0, 0], pairs[1, 1]])
+    negative = negative / max(len(past) - (batch.past is None), 1)
+    kept, in_use = batch.kept[None], batch.in_use[None]
+    return torch.cat([kept, pairs[:2, 0], negative, pairs[:, 2], other, in_use])
