@@ -180,7 +180,7 @@ def _mean(table: Any) -> float | None:
 def comparison_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Return compared rows as a table."""
     same_run = all(row["run"] == row["reference_run"] for row in rows)
-    header = ("Data", "Evaluator", "Metric", "Arm", "Reference", "Verdict")
+    header: tuple[str, ...] = ("Data", "Evaluator", "Metric", "Arm", "Reference", "Verdict")
     lines = []
     for row in rows:
         metric = row["metric"]
@@ -198,15 +198,9 @@ def comparison_table(rows: Sequence[dict[str, Any]]) -> Table:
         )
         texts = (row["cell"], row["evaluator"], words.plain_name(metric), arm, reference)
         lines.append(Line((*texts, row["verdict"], *numbers)))
-    header_numbers = (
-        "Reference scores",
-        "Arm scores",
-        "Difference",
-        "95 % interval",
-        "p",
-        "Seeds, folds",
-    )
-    return Table("Comparison", header + header_numbers, tuple(lines), words=6)
+    header += ("Reference scores", "Arm scores", "Difference", "95 % interval", "p")
+    header += ("Seeds, folds",)
+    return Table("Comparison", header, tuple(lines), words=6)
 
 
 def comparison_markdown(rows: Sequence[dict[str, Any]]) -> str:

@@ -111,6 +111,8 @@ def machine(run: Run) -> list[tuple[str, str]]:
 
 def git_words(git: dict[str, Any]) -> str:
     """Return the state of the code in words."""
+    if not git:
+        return NOT_MEASURED
     if not git.get("commit"):
         return "not in a git repository"
     changed = {True: ", with uncommitted changes", False: ", no uncommitted changes"}

@@ -82,7 +82,7 @@ def forest(labelled: Sequence[tuple[str, str, Row]], metric: str) -> Forest | No
         return None
     low, high = svg.limits([factor * end for end in _in_sight([d for _, _, d in known])], 0.08)
     scale = svg.Scale(low, high, 0.0, 100.0)
-    marks = svg.ticks(low, high, 5)
+    marks = svg.ticks(low, high, 7)
     lines = [
         ForestLine(
             label,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,14 +76,18 @@ def html(run: Run) -> str:
         "command": facts.said(run.environment.get("command")),
         "not_measured": NOT_MEASURED,
     }
-    environment = Environment(
+    return _templates().get_template("page.html.j2").render(context)
+
+
+@functools.cache
+def _templates() -> Environment:
+    return Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(context)
 
 
 def _view(cell: Cell, anchor: str) -> CellView:
