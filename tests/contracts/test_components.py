@@ -1,0 +1,249 @@
+"""Contracts, over every registered name: a new file in a room is tested by being there."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import small_data, small_graphs, small_recipe
+from toy import check_batch
+
+from halpgraph import registry
+from halpgraph.contracts import Contrast, Encoder, Evaluator, Head, View
+from halpgraph.data.load import from_list
+from halpgraph.engine import Trainer, embed
+from halpgraph.folds import stratified
+
+NEEDED: dict[str, dict[str, Any]] = {
+    "choice": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
+    "compose": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
+    "drop_nodes": {"ratio": 0.3},  # of graphs so small, the default ratios change nothing
+    "mask_features": {"ratio": 0.3},
+    "perturb_edges": {"ratio": 0.3},
+}
+WIRED = {"num_codes": 3, "in_channels": 0}
+
+
+def spec(name: str) -> dict[str, Any]:
+    return {"name": name, **NEEDED.get(name, {})}
+
+
+def same(a: Any, b: Any) -> bool:
+    return all(torch.equal(a[k], b[k]) for k in ("x", "codes", "edge_index", "ptr", "id"))
+
+
+@pytest.mark.parametrize(
+    ("room", "name"),
+    [(room, name) for room, found in registry.ROOMS.items() for name in found.names()],
+)
+def test_text_and_schema(room: str, name: str) -> None:
+    found = registry.ROOMS[room]
+    assert found.get(name).__module__.endswith(name)
+    assert len(found.summary(name)) > 20
+    assert found.summary(name).endswith(".")
+    if room in ("methods", "heads", "encoders"):
+        assert "Reference" in found.doc(name)
+    if room != "evaluators":
+        known = found.settings(spec(name), room)
+        assert known["name"] == name
+    with pytest.raises(registry.UserError, match="no_such_setting"):
+        found.settings({**spec(name), "no_such_setting": 1}, room)
+
+
+@pytest.mark.parametrize("name", registry.views.names())
+class TestView:
+    def view(self, name: str) -> View:
+        view: View = registry.views.build(spec(name))
+        return view
+
+    def test_layout_graphs_and_order(self, name: str) -> None:
+        batch = small_data().store.batch()
+        before = copy.deepcopy({k: batch[k] for k in ("x", "codes", "edge_index", "ptr")})
+        out = self.view(name)(batch, torch.Generator().manual_seed(0))
+        check_batch(out)
+        assert out.num_graphs == batch.num_graphs
+        assert torch.equal(out.id, batch.id)
+        assert torch.equal(out.y, batch.y)
+        assert (out.ptr.diff() > 0).all()
+        assert all(torch.equal(batch[k], v) for k, v in before.items())
+
+    def test_same_generator_same_view(self, name: str) -> None:
+        batch, view = small_data().store.batch(), self.view(name)
+        a, b, c = (view(batch, torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+        assert same(a, b)
+        if name != "identity":
+            assert not same(a, c)
+
+    def test_one_graph_pickle_and_repr(self, name: str) -> None:
+        view = self.view(name)
+        out = view(small_data().store.batch(torch.tensor([3])), torch.Generator().manual_seed(0))
+        assert out.num_graphs == 1
+        again = pickle.loads(pickle.dumps(view))
+        assert repr(again) == repr(view)
+        assert type(view).__name__ in repr(view)
+        if name != "identity":
+            assert re.search(r"\w+=", repr(view))
+
+
+@pytest.mark.parametrize("name", registry.encoders.names())
+class TestEncoder:
+    def encoder(self, name: str) -> Encoder:
+        torch.manual_seed(0)
+        encoder: Encoder = registry.encoders.build(spec(name), **WIRED)
+        return encoder
+
+    def test_shapes_and_gradients(self, name: str) -> None:
+        encoder, batch = self.encoder(name), small_data().store.batch()
+        out = encoder(batch)
+        assert out.graph.shape == (40, encoder.out_channels)
+        assert len(out.local) == batch.num_nodes
+        (out.graph * torch.randn_like(out.graph)).sum().backward()
+        for key, parameter in encoder.named_parameters():
+            assert parameter.grad is not None, key
+            assert torch.isfinite(parameter.grad).all(), key
+
+    def test_state_makes_a_twin(self, name: str) -> None:
+        encoder, batch = self.encoder(name), small_data().store.batch()
+        encoder(batch)
+        twin = registry.encoders.build(spec(name), **WIRED)
+        twin.load_state_dict(encoder.state_dict())
+        encoder.eval(), twin.eval()
+        assert torch.equal(encoder(batch).graph, twin(batch).graph)
+        assert torch.equal(copy.deepcopy(encoder)(batch).graph, twin(batch).graph)
+
+    def test_graphs_do_not_see_each_other(self, name: str) -> None:
+        data, encoder = small_data(), self.encoder(name).eval()
+        whole = encoder(data.store.batch()).graph
+        for i in (0, 17, 39):
+            alone = encoder(data.store.batch(torch.tensor([i]))).graph[0]
+            torch.testing.assert_close(whole[i], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", registry.methods.names())
+class TestMethod:
+    def trainer(self, name: str) -> Trainer:
+        return Trainer(small_data().store, small_recipe(method=spec(name)).arm("graphcl"), 0)
+
+    def test_a_step_is_finite_and_reaches_every_parameter(self, name: str) -> None:
+        trainer = self.trainer(name)
+        views = next(trainer._view_batches())
+        step = trainer.method(views)
+        loss = torch.stack(list(step.terms.values())).sum()
+        assert torch.isfinite(loss)
+        loss.backward()
+        for key, parameter in trainer.method.named_parameters():
+            assert parameter.grad is not None, key
+        for contrast in step.contrasts:
+            assert contrast.query.requires_grad
+            assert not contrast.key.requires_grad
+            ones = torch.ones(views[0].num_graphs)
+            torch.testing.assert_close(contrast.query.norm(dim=1), ones)
+            torch.testing.assert_close(contrast.key.norm(dim=1), ones)
+
+    def test_embeds_one_graph_as_many(self, name: str) -> None:
+        trainer = self.trainer(name)
+        trainer.train_epoch()
+        whole = embed(trainer.method, trainer.store)
+        one = embed(trainer.method, trainer.store.subset([5]))
+        torch.testing.assert_close(whole[5:6], one, rtol=1e-4, atol=1e-5)
+
+    def test_learns(self, name: str) -> None:
+        """Thirty epochs lower the loss of the same views: the method trains at all."""
+        recipe = small_recipe(method=spec(name), train__lr=0.003)
+        trainer = Trainer(small_data().store, recipe.arm("graphcl"), 0)
+        losses = [trainer.train_epoch().loss for _ in range(30)]
+        assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("name", registry.heads.names())
+class TestHead:
+    def head(self, name: str, random: torch.Generator | None = None) -> Head:
+        random = random or torch.Generator().manual_seed(0)
+        wired = {"dim": 8, "streams": ("graph",), "generator": random}
+        head: Head = registry.heads.build({**spec(name), "bank": 32}, **wired)
+        return head
+
+    def contrasts(self, seed: int) -> list[Contrast]:
+        random = torch.Generator().manual_seed(seed)
+        draw = torch.randn(2, 32, 8, generator=random)
+        query, key = torch.nn.functional.normalize(draw, dim=-1)
+        return [Contrast(query.requires_grad_(), key, 0.2)]
+
+    def test_terms_and_gradients(self, name: str) -> None:
+        head = self.head(name)
+        head(self.contrasts(0), 0)
+        contrasts = self.contrasts(1)
+        terms = head(contrasts, 1)
+        total = torch.stack(list(terms.values())).sum()
+        assert torch.isfinite(total)
+        assert total != 0
+        total.backward()
+        gradient = contrasts[0].query.grad
+        assert gradient is not None
+        assert gradient.abs().sum() > 0
+
+    def test_diagnostics_are_plain_and_start_anew(self, name: str) -> None:
+        head = self.head(name)
+        for i in range(3):
+            head(self.contrasts(i), 1)
+        found = head.pop_diagnostics()
+        assert found
+        assert all(v is None or isinstance(v, float) for v in found.values())
+        assert head.pop_diagnostics() != found
+
+    def test_state_goes_on_bit_equally(self, name: str) -> None:
+        first, second = torch.Generator().manual_seed(0), torch.Generator().manual_seed(5)
+        head, twin = self.head(name, first), self.head(name, second)
+        for i in range(7):
+            head(self.contrasts(i), 1)
+        twin.load_state_dict(head.state_dict())
+        second.set_state(first.get_state())
+        for i in range(7, 14):
+            a, b = head(self.contrasts(i), 1), twin(self.contrasts(i), 1)
+            assert all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("name", registry.evaluators.names())
+class TestEvaluator:
+    def test_scores_and_no_leak(self, name: str) -> None:
+        random = np.random.default_rng(0)
+        y = np.arange(60) % 2
+        z = random.normal(size=(60, 5)) + 2.0 * y[:, None]
+        folds = stratified(y, 3, 0)
+        evaluator: Evaluator = registry.evaluators.build(name)
+        scores = evaluator(z, y, folds, 0)
+        assert set(scores.predicted) <= {0, 1}
+        assert sorted(set(scores.fold)) == [0, 1, 2]
+        assert np.mean(scores.metrics["accuracy"]) > 0.8
+        for i, fold in enumerate(folds):
+            flipped = y.copy()
+            flipped[fold.test] = 1 - flipped[fold.test]
+            again = evaluator(z, flipped, [fold], 0)
+            np.testing.assert_array_equal(
+                again.predicted[fold.test], scores.predicted[fold.test], err_msg=f"fold {i}"
+            )
+
+    def test_same_seed_same_answer(self, name: str) -> None:
+        random = np.random.default_rng(1)
+        y = np.arange(60) % 3
+        z = random.normal(size=(60, 4)) + y[:, None]
+        folds = stratified(y, 3, 0)
+        evaluator: Evaluator = registry.evaluators.build(name)
+        a, b = evaluator(z, y, folds, 7), evaluator(z, y, folds, 7)
+        np.testing.assert_array_equal(a.predicted, b.predicted)
+        assert a.chosen == b.chosen
+
+
+def test_dense_features_go_through_the_corridor() -> None:
+    graphs = small_graphs()
+    random = torch.Generator().manual_seed(0)
+    for graph in graphs:
+        graph.x = torch.randn(graph.num_nodes, 4, generator=random)
+    trainer = Trainer(from_list(graphs).store, small_recipe().arm("halp"), 0)
+    assert np.isfinite(trainer.train_epoch().loss)
+    assert trainer.store.num_features == 4
