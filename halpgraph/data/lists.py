@@ -27,13 +27,19 @@ from halpgraph.data.tables import (
 from halpgraph.errors import UserError
 
 
-def read_list(graphs: Sequence[Data], name: str = "custom", schema: Schema | None = None) -> Tables:
+def read_list(
+    graphs: Sequence[Data],
+    name: str = "custom",
+    schema: Schema | None = None,
+    dense_x: bool = False,
+) -> Tables:
     """Flatten a list of graphs.
 
     Args:
         graphs: the graphs.
         name: what to call them.
         schema: how earlier graphs were read, so that these are read alike.
+        dense_x: take ``x`` for real-valued attributes, whatever its values.
 
     Whole-number ``x`` counts as categorical columns; real-valued ``x`` whose rows are all one-hot
     is stored as labels too, which changes nothing but the memory it takes.
@@ -51,7 +57,7 @@ def read_list(graphs: Sequence[Data], name: str = "custom", schema: Schema | Non
     check_nodes(name, counts)
     ptr = pointers(counts)
     x = _features(items, counts, name)
-    x_is, labels, columns, attributes = _split_x(x, int(ptr[-1]), schema, name)
+    x_is, labels, columns, attributes = _split_x(x, int(ptr[-1]), schema, dense_x, name)
     check_finite(name, attributes, ptr)
     edge_index, rowptr, notes = tidy_edges(_edges(items, ptr, name), int(ptr[-1]))
     y, classes = _targets(items, name)
@@ -91,13 +97,13 @@ def _features(items: Sequence[Data], counts: Ints, name: str) -> Tensor | None:
 
 
 def _split_x(
-    x: Tensor | None, nodes: int, schema: Schema | None, name: str
+    x: Tensor | None, nodes: int, schema: Schema | None, dense_x: bool, name: str
 ) -> tuple[str, Ints, tuple[Column, ...], Floats]:
     """Return what x is, its labels, what they hold, and its dense columns. Shapes: x [N, F]."""
     kind = _kind(x)
     wanted = schema.x_is if schema else kind
-    if wanted == "dense" and kind in ("one-hot", "dense"):
-        kind = "dense"
+    if kind != "none" and (wanted == "dense" or (schema is None and dense_x)):
+        kind = wanted = "dense"
     if kind != wanted:
         raise UserError(f"{name}: x is {kind}, but was {wanted} in the graphs learnt from")
     labels, dense = np.empty((nodes, 0), np.int64), np.empty((nodes, 0), np.float32)

@@ -83,7 +83,8 @@ def from_list(
 
     Args:
         graphs: the graphs; ``x`` and ``y`` may be missing from all of them.
-        features: as in ``load``; where None, ``x`` if there is one, else degrees.
+        features: as in ``load``; where None, ``x`` if there is one, else degrees. ``attributes``
+            without ``labels`` takes ``x`` as real-valued even where it could be categories.
         name: what to call it.
         schema: ``store.schema`` of earlier graphs, to make the same features of these.
         options: ``degree_cap`` and ``standardise``, see ``build_features``.
@@ -92,7 +93,8 @@ def from_list(
         UserError: a graph is not usable; the message names it.
     """
     _check_options(options)
-    tables = read_list(graphs, name, schema)
+    wanted = set(features or ())
+    tables = read_list(graphs, name, schema, "attributes" in wanted and "labels" not in wanted)
     made = build_features(tables, features, **options, schema=schema)
     return _data_set(tables, made, None)
 

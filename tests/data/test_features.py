@@ -118,7 +118,10 @@ def test_other_graphs_of_another_kind_are_refused() -> None:
     assert from_list([hot], schema=schema).store.x.tolist() == torch.eye(3).tolist()
     with pytest.raises(UserError, match="2 columns, the graphs learnt from had 3"):
         from_list([narrow], schema=schema)
-    with pytest.raises(UserError, match="categories"):
-        from_list([whole], schema=schema)
+    assert from_list([whole], schema=schema).store.x.tolist() == [[1, 1, 1]] * 2
+    with pytest.raises(UserError, match="x is dense, but was categories"):
+        from_list([dense], schema=from_list([whole]).store.schema)
+    with pytest.raises(UserError, match="x is none, but was dense"):
+        from_list([Data(edge_index=edges, num_nodes=2)], schema=schema)
     with pytest.raises(UserError, match="one-hot"):
         from_list([dense], schema=from_list([hot]).store.schema)

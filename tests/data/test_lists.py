@@ -62,6 +62,14 @@ def test_whole_numbers_are_categories() -> None:
     assert flat.codes[:, 0].tolist() == [0, 2, 0]
 
 
+@pytest.mark.parametrize("x", [torch.eye(3), torch.tensor([[6, 1], [8, -1], [6, 0]])])
+def test_attributes_asked_for_are_taken_as_they_are(x: torch.Tensor) -> None:
+    data = from_list([graph(x)], ["attributes"])
+    assert torch.equal(data.store.x, x.float())
+    assert data.store.num_codes == 0
+    assert data.info["features"] == f"attributes ({x.size(1)})"
+
+
 def test_no_x_means_degrees() -> None:
     data = from_list([graph(), graph()])
     assert data.info["features"] == "degree (one-hot, up to 2)"
