@@ -48,9 +48,7 @@ def test_is_balanced_and_loads_nothing(two_cells: Path) -> None:
 
 def test_tables_say_what_scores_say(two_cells: Path) -> None:
     scores = json.loads((two_cells / "scores.json").read_text())
-    tables = [
-        t for t in load(two_cells).tables if t and t[0][:3] == ["Row", "Evaluator", "Accuracy, %"]
-    ]
+    tables = main_tables(two_cells)
     assert len(tables) == len(scores["cells"])
     for table, cell in zip(tables, scores["cells"], strict=True):
         shown = {(line[0].split(" strongest")[0], line[1]): line[2:] for line in table[1:]}
@@ -84,10 +82,7 @@ def test_difference_column_is_that_of_the_row(two_cells: Path) -> None:
 
 def test_strongest_floor_is_marked_once_a_cell(two_cells: Path) -> None:
     scores = json.loads((two_cells / "scores.json").read_text())
-    tables = [t for t in load(two_cells).tables if t and t[0][:2] == ["Row", "Evaluator"]]
-    for table, cell in zip(
-        (t for t in tables if "Accuracy, %" in t[0]), scores["cells"], strict=True
-    ):
+    for table, cell in zip(main_tables(two_cells), scores["cells"], strict=True):
         marked = [line[0] for line in table if "strongest floor" in line[0]]
         floors = [row for row in cell["rows"] if row["kind"] == "floor"]
         best = max(floors, key=lambda row: row["metrics"]["accuracy"]["mean"])
