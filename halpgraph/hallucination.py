@@ -77,9 +77,11 @@ def walks(similarity: Tensor, relation: Tensor, candidates: int | None = None) -
     best, own = similarity.max(dim=1, keepdim=True)  # [B, 1], [B, 1]
     target = _targets(similarity, own, candidates)
     cos = similarity.clamp(-1, 1)  # [B, P]
-    sin = torch.addcmul(cos.new_ones(()), cos, cos, value=-1).sqrt_()
+    sin = (1 - cos * cos).sqrt_()
     per_gap = (best - similarity).clamp_min_(tie).reciprocal_()  # [B, P]
-    base = relation[own[:, 0]] + tie  # [B, P]: of each target to the key's own prototype
+    base = (
+        relation.index_select(0, own[:, 0]) + tie
+    )  # [B, P]: of each target to the key's own prototype
     steep = (relation.diagonal() - base) * per_gap  # [B, P]: K of the target
     steepest = (relation[:, None] - base).mul_(per_gap.T[:, :, None]).amax(dim=0)  # [B, P]
     stuck = (steep <= 0).logical_or_(sin < tie ** (1 / 3))

@@ -26,13 +26,24 @@ MEANS = {
 SECONDS = ("seconds_prototypes", "seconds_head")
 
 
+EVERY = 5  # an odd number, so that where two contrasts take turns both are measured
+
+
 class Diagnostics:
-    """Sums since the start; nothing here waits for a GPU before ``means``."""
+    """Sums since the start; nothing here waits for a GPU before ``means``.
+
+    The first batch and every fifth after it are measured: the means of an epoch are of a sample.
+    """
 
     def __init__(self) -> None:
         self.sums: Tensor | None = None  # [len(MEANS)]
-        self.keys, self.made, self.batches, self.steps = 0, 0, 0, 0
+        self.keys, self.made, self.batches, self.steps, self.asked = 0, 0, 0, 0, 0
         self.seconds = dict.fromkeys(SECONDS, 0.0)
+
+    def due(self) -> bool:
+        """Return whether the batch at hand is one to measure; asked once for every batch."""
+        self.asked += 1
+        return self.asked % EVERY == 1
 
     def add(self, batch: Measured) -> None:
         """Add one batch."""

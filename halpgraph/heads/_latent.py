@@ -87,9 +87,9 @@ class HaLP(nn.Module):
     def diagnostics(self) -> dict[str, float | None]:
         """What was measured since the last ``pop_diagnostics``: means; None where nothing was.
 
-        Share kept, similarities of queries, keys and positives to each other, to negatives and to
-        prototypes, how many prototypes have keys, and the seconds a step of the head (and its
-        prototypes) took on the host.
+        Share kept; similarities of queries, keys and positives to each other, to negatives and to
+        prototypes; how many prototypes have keys (all of these of the first batch and of every
+        fifth after it); the seconds a step of the head, and its prototypes, took on the host.
         """
         return self._measured.means()
 
@@ -189,18 +189,19 @@ class HaLP(nn.Module):
         walk = walks(key @ P.T, P @ P.T, self.candidates)
         made = place(walk, self.positives, self.hardness, self.generator)
         keep = self._keep(walk, made, query, key).to(key.dtype)
-        own, W = weights(walk, made, torch.stack([keep, 1 - keep]))
-        sums = torch.addcmul(W @ P, own, key)  # [2, B, D]: of positives kept and rejected
+        measure = self._measured.due()
+        masks = torch.stack([keep, 1 - keep]) if measure else keep[None]
+        own, W = weights(walk, made, masks)
+        sums = torch.addcmul(W @ P, own, key)  # [2 or 1, B, D]: of positives kept and rejected
         along = (query * sums[0]).sum(dim=1, keepdim=True)  # [B, 1]
         count = keep.sum()
+        if measure:
+            past = None if self.bank is None else self.bank.keys
+            batch = Measured(query, key, sums, count, keep.numel(), P, walk.own, self.in_use, past)
+            self._measured.add(batch)
         scale = -1 / (temperature * count.clamp_min(1))
-        past = None if self.bank is None else self.bank.keys
-        self._measured.add(
-            Measured(query, key, sums, count, keep.numel(), P, walk.own, self.in_use, past)
-        )
-        return along.sum() * scale, torch.addcmul(sums[0], along, query, value=-1) * (
-            scale / length
-        )
+        slope = torch.addcmul(sums[0], along, query, value=-1).mul_(scale / length)  # [B, D]
+        return along.sum() * scale, slope
 
     def _keep(self, walk: Walks, made: Positives, query: Tensor, key: Tensor) -> Tensor:
         """Return which positives the filter keeps. Shapes: query, key [B, D] -> [B, G], boolean."""

@@ -307,6 +307,16 @@ def test_diagnostics_start_anew_when_popped() -> None:
     assert halp.diagnostics["kept"] is None
 
 
+def test_the_first_batch_and_every_fifth_after_it_are_measured() -> None:
+    halp = HaLP(D, bank=0, generator=seeded())
+    shares = []
+    for step in range(11):
+        halp(*pair(seed=step))
+        shares.append(halp.diagnostics["sim_query_key"])
+    changed = [a != b for a, b in zip([None, *shares], shares, strict=False)]
+    assert [step for step, new in enumerate(changed) if new] == [0, 5, 10]
+
+
 def test_nan_does_not_crash_and_shows_in_the_loss() -> None:
     query, key = pair()
     key[3, 2] = torch.nan
@@ -385,10 +395,11 @@ def test_terms_scale_with_mu_and_are_zero_before_the_start() -> None:
         HaLPHead(D, bank=0, generator=seeded(), **settings)([contrast()], epoch=1)["halp"]
         for settings in ({"mu": 1.0}, {"mu": 3.0}, {"start": 2}, {"mu": 0.0})
     ]
-    assert float(terms[0]) < 0
-    assert float(terms[1]) == pytest.approx(3 * float(terms[0]))
-    assert [float(term) for term in terms[2:]] == [0, 0]
     assert all(term.requires_grad for term in terms)
+    values = [float(term.detach()) for term in terms]
+    assert values[0] < 0
+    assert values[1] == pytest.approx(3 * values[0])
+    assert values[2:] == [0, 0]
 
 
 def test_before_its_start_the_head_fills_its_bank_and_draws_nothing() -> None:
@@ -396,16 +407,16 @@ def test_before_its_start_the_head_fills_its_bank_and_draws_nothing() -> None:
     head = HaLPHead(D, bank=100, start=1, generator=generator)
     before = generator.get_state()
     for step in range(3):
-        assert float(head([contrast(step)], epoch=0)["halp"]) == 0
+        assert float(head([contrast(step)], epoch=0)["halp"].detach()) == 0
     assert torch.equal(generator.get_state(), before)
     assert head.pop_diagnostics()["kept"] is None
-    assert float(head([contrast(4)], epoch=1)["halp"]) < 0
+    assert float(head([contrast(4)], epoch=1)["halp"].detach()) < 0
 
 
 def test_contrasts_of_a_stream_are_averaged_and_streams_are_summed() -> None:
     def one(*contrasts: Contrast, **settings: Any) -> float:
         head = HaLPHead(D, bank=0, source="keys", positives=2000, generator=seeded(), **settings)
-        return float(head(contrasts, epoch=0)["halp"])
+        return float(head(contrasts, epoch=0)["halp"].detach())
 
     joint, bone = contrast(1, "joint"), contrast(2, "bone", temperature=0.1)
     both = one(joint, bone, streams=("joint", "bone"))
