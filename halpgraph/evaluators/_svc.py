@@ -1,0 +1,131 @@
+"""The support vector machine on a given kernel, for every C of a grid at once.
+
+One kernel matrix serves the whole grid, each C starts from the solution of the one before, and all
+of them predict by one matrix product. The problem and the stopping rule are scikit-learn's ``SVC``
+(LIBSVM): hinge loss, free intercept, one machine for each pair of classes, and a vote.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn import config_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import SVC
+
+from halpgraph.contracts import FloatArray, IntArray
+from halpgraph.evaluators import _native
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Predicted classes and, in problems of two, the decision. Shapes: predicted [m], decision [m]."""
+
+    predicted: IntArray
+    decision: FloatArray | None
+
+
+def predictions(
+    kernel: FloatArray,
+    check: FloatArray,
+    y: IntArray,
+    grid: Sequence[float],
+    tol: float = 1e-3,
+    classes: int = 2,
+) -> list[Prediction]:
+    """Learn with each C and predict.
+
+    Args:
+        kernel: the kernel among the graphs to learn from.
+        check: the kernel of the graphs to predict with those.
+        y: class positions of the graphs to learn from; not all classes need be there.
+        grid: values of C, in any order.
+        tol: LIBSVM's tolerance.
+        classes: how many classes there are in all.
+
+    Shapes: kernel [n, n], check [m, n], y [n].
+    """
+    there = np.unique(y)
+    if len(there) == 1:
+        return [constant(int(there[0]), len(check), classes)] * len(grid)
+    pairs = list(itertools.combinations(there.tolist(), 2))
+    decisions = np.empty((len(pairs), len(grid), len(check)))
+    for row, (first, second) in enumerate(pairs):
+        members = np.flatnonzero((y == first) | (y == second))
+        whole = len(members) == len(y)
+        block = kernel if whole else kernel[np.ix_(members, members)]
+        signs = np.where(y[members] == second, 1.0, -1.0)
+        b, intercept = duals(block, signs, grid, tol)
+        near = check if whole else check[:, members]
+        decisions[row] = b @ near.T + intercept[:, None]  # [grid, m]
+    return [_vote(decisions[:, c], pairs, classes) for c in range(len(grid))]
+
+
+def constant(only: int, count: int, classes: int) -> Prediction:
+    """Predict the only class there is to learn from."""
+    return Prediction(np.full(count, only), np.zeros(count) if classes == 2 else None)
+
+
+def _vote(decisions: FloatArray, pairs: Sequence[tuple[int, int]], classes: int) -> Prediction:
+    """Let the machines vote; ties go to the lower class. Shapes: decisions [pairs, m]."""
+    votes = np.zeros((classes, decisions.shape[1]))
+    for (first, second), decision in zip(pairs, decisions, strict=True):
+        votes[first] += decision < 0
+        votes[second] += decision >= 0
+    return Prediction(votes.argmax(0), decisions[0] if classes == 2 else None)
+
+
+def duals(
+    kernel: FloatArray, signs: FloatArray, grid: Sequence[float], tol: float = 1e-3
+) -> tuple[FloatArray, FloatArray]:
+    """Return coefficients and intercepts of the two-class machine for each C.
+
+    Where no coefficient reaches C, the bound did not matter: every larger C has the same solution.
+
+    Shapes: kernel [n, n], signs [n] of -1 and 1 -> [grid, n], [grid].
+    """
+    b, intercept = np.empty((len(grid), len(signs))), np.empty(len(grid))
+    solve = _solver(kernel, signs, tol)
+    last: int | None = None
+    for c in np.argsort(np.asarray(grid), kind="stable"):
+        if last is not None and np.abs(b[last]).max() < grid[last]:
+            b[c], intercept[c] = b[last], intercept[last]
+            continue
+        b[c], intercept[c] = solve(float(grid[c]))
+        last = int(c)
+    return b, intercept
+
+
+class _solver:  # noqa: N801 - used like a function
+    """Solve for one C after the other, each not smaller than the one before."""
+
+    def __init__(self, kernel: FloatArray, signs: FloatArray, tol: float) -> None:
+        self.signs, self.tol = signs, tol
+        self.library = _native.library()
+        if self.library is None:
+            self.kernel = np.ascontiguousarray(kernel)
+        else:
+            self.single = np.ascontiguousarray(kernel, dtype=np.float32)
+            self.b, self.g = np.zeros(len(signs)), -signs
+
+    def __call__(self, C: float) -> tuple[FloatArray, float]:
+        if self.library is None:
+            return self._libsvm(C)
+        intercept = _native.minimise(
+            self.library, self.single, self.signs, C, self.tol, self.b, self.g
+        )
+        return self.b.copy(), intercept
+
+    def _libsvm(self, C: float) -> tuple[FloatArray, float]:
+        megabytes = 4e-6 * self.kernel.size + 50.0
+        machine = SVC(C=C, kernel="precomputed", tol=self.tol, cache_size=megabytes)
+        with config_context(assume_finite=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            machine.fit(self.kernel, self.signs)
+        b = np.zeros(len(self.signs))
+        b[machine.support_] = machine.dual_coef_[0]
+        return b, float(machine.intercept_[0])
