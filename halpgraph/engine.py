@@ -37,6 +37,7 @@ class EpochReport:
     terms: dict[str, float]
     seconds: float
     cpu_seconds: float
+    steps: int
     head: dict[str, Any] = field(default_factory=dict)
 
 
@@ -90,7 +91,7 @@ class Trainer:
         loss = math.fsum(terms.values())
         self._refuse_nonsense(loss, terms)
         self.epoch += 1
-        report = EpochReport(self.epoch, loss, terms, 0.0, 0.0)
+        report = EpochReport(self.epoch, loss, terms, 0.0, 0.0, steps)
         report.head = self.head.pop_diagnostics() if self.head is not None else {}
         report.seconds = time.perf_counter() - start
         report.cpu_seconds = time.process_time() - cpu

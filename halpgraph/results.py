@@ -23,6 +23,7 @@ from halpgraph.statistics import compare, summarise
 Entry = dict[str, Any]
 Cell = tuple[str, Recipe, Entry]
 
+LOWER_IS_BETTER = ("rmse", "mae")
 FLOOR_LABELS = {
     "majority": "Majority class",
     "labels": "Node-label histogram",
@@ -120,19 +121,25 @@ def _differences(recipe: Recipe, rows: Sequence[Entry], tables: dict[Any, Any]) 
     for treatment in (row for row in rows if row["kind"] in ("treatment", "arm")):
         others = [r for r in rows if r["kind"] in ("control", "floor")]
         for other in sorted(others, key=lambda r: r["kind"]):
-            if other["evaluator"] not in (treatment["evaluator"], "svm"):
-                continue
+            if other["evaluator"] != treatment["evaluator"] and (
+                (other["row"], treatment["evaluator"]) in tables or other["kind"] == "control"
+            ):
+                continue  # the reference has a row of the same evaluator, or should have one
             ours = tables[treatment["row"], treatment["evaluator"]]
             theirs = tables[other["row"], other["evaluator"]]
             for metric in (m for m in ours if m in theirs):
                 found = compare(
-                    _floats(ours[metric]), _floats(theirs[metric]), name=treatment["label"]
+                    _floats(ours[metric]),
+                    _floats(theirs[metric]),
+                    name=treatment["label"],
+                    higher_is_better=metric not in LOWER_IS_BETTER,
                 )
                 out.append(
                     {
                         "treatment": treatment["row"],
                         "reference": other["row"],
                         "reference_label": other["label"],
+                        "reference_evaluator": other["evaluator"],
                         "evaluator": treatment["evaluator"],
                         "metric": metric,
                         **asdict(found),
