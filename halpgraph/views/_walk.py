@@ -40,7 +40,8 @@ def walk(
         clock = clock[:, None].expand_as(path).reshape(-1)  # [_STRIDE * walkers]
         time.scatter_reduce_(0, path.reshape(-1), clock, "amin")
         steps += _STRIDE
-        seen = torch.bincount(batch.batch, weights=(time < never).double(), minlength=room.numel())
+        visited = batch.batch.index_select(0, where_true(time < never))
+        seen = torch.bincount(visited, minlength=room.numel())
         need = wanted.index_select(0, walker)
         on = (seen.index_select(0, graph.index_select(0, walker)) < need) & (
             steps < _PATIENCE * need

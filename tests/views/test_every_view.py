@@ -51,7 +51,7 @@ def test_layout_and_graph_level_values_are_kept(spec: dict[str, Any], seed: int)
 
 @every_view
 @given(seed=seeds)
-@settings(max_examples=5, deadline=None, derandomize=True)
+@settings(max_examples=3, deadline=None, derandomize=True)
 def test_the_generator_alone_decides(spec: dict[str, Any], seed: int) -> None:
     batch = toy_batch(seed, graphs=40)
     torch.manual_seed(seed)
