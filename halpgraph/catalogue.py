@@ -92,7 +92,7 @@ def _type(annotation: ast.expr | None) -> str:
                 if isinstance(call, ast.Call)
                 for word in call.keywords
             ]
-            return f"{_type(kind)} ({', '.join(bounds)})"
+            return f"{_type(kind)} ({', '.join(bounds)})" if bounds else _type(kind)
         if ast.unparse(annotation.value) == "Literal":
             return " | ".join(ast.unparse(value) for value in annotation.slice.elts)
     return ast.unparse(annotation)

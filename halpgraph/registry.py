@@ -31,6 +31,7 @@ class Registry:
     def __init__(self, room: str) -> None:
         self.room = room
         self._classes: dict[str, type] = {}
+        self._schemas: dict[str, type[BaseModel]] = {}
 
     def register(self, cls: type) -> type:
         """Class decorator: register under the name of the file."""
@@ -99,6 +100,11 @@ class Registry:
 
     def schema(self, name: str) -> type[BaseModel]:
         """Return the pydantic model of a component's settings, made from its constructor."""
+        if name not in self._schemas:
+            self._schemas[name] = self._make_schema(name)
+        return self._schemas[name]
+
+    def _make_schema(self, name: str) -> type[BaseModel]:
         cls = self.get(name)
         hints = get_type_hints(_init(cls), include_extras=True)
         fields: dict[str, Any] = {}
