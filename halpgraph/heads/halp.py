@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from halpgraph.contracts import Contrast, Head
-from halpgraph.hallucination import Filter
-from halpgraph.heads._latent import HaLP, Source, Triple
+from halpgraph.heads._latent import HaLP, Triple
 from halpgraph.registry import heads
 
 __all__ = ["HaLP", "HaLPHead"]
@@ -54,12 +53,12 @@ class HaLPHead(Head):
         hardness: Annotated[float, Field(ge=0, le=1)] = 0.8,
         bank: Annotated[int, Field(ge=0)] = 256,
         refresh: Annotated[int, Field(ge=1)] = 5,
-        filter: Filter = "rank",
+        filter: Literal["rank", "variant-1", "variant-2", "none"] = "rank",
         mu: Annotated[float, Field(ge=0)] = 1.0,
         start: Annotated[int, Field(ge=0)] = 0,
         ramp: Annotated[int, Field(ge=0)] = 0,
         candidates: Annotated[int, Field(ge=1)] | None = None,
-        source: Source = "kmeans",
+        source: Literal["kmeans", "keys"] = "kmeans",
         generator: Generator | None = None,
     ) -> None:
         super().__init__()
