@@ -51,11 +51,12 @@ class GINLayer(nn.Module):
             if self.eps is not None:
                 x = x + self.eps * node_features(batch)
             return self.rest(F.relu(F.linear(x, weight, self.inner.bias), inplace=True))
-        codes = weight.size(1) - batch.x.size(1)
-        table = F.pad(weight[:, :codes].t(), (0, 0, 0, 1))  # [num_codes + 1, hidden]; blank = 0
-        h = lookup(table, batch.codes)  # [N, hidden]
+        if batch.num_codes == 0:
+            return self.rest(self.sum(batch.x @ weight.t(), batch))
+        table = F.pad(weight[:, : batch.num_codes].t(), (0, 0, 0, 1))  # [num_codes + 1, hidden]
+        h = lookup(table, batch.codes)  # [N, hidden]; the blank code is a row of zeros
         if batch.x.size(1):
-            h = h + batch.x @ weight[:, codes:].t()
+            h = h + batch.x @ weight[:, batch.num_codes :].t()
         return self.rest(self.sum(h, batch))
 
     def sum(self, h: Tensor, batch: Batch) -> Tensor:
@@ -138,7 +139,9 @@ class GIN(Encoder):
                 "encoder gin: the batch has no sorted edges (rowptr) or no codes; "
                 "make it with GraphStore.batch or make_batch"
             )
-        if (batch.num_codes, batch.x.size(1)) != (self.num_codes, self.in_channels):
+        written_out = (0, self.num_codes + self.in_channels)  # as a view with noise leaves them
+        found = (batch.num_codes, batch.x.size(1))
+        if found not in ((self.num_codes, self.in_channels), written_out):
             raise UserError(
                 f"encoder gin: made for {self.num_codes} codes and {self.in_channels} dense "
                 f"features, but the batch has {batch.num_codes} and {batch.x.size(1)}; "

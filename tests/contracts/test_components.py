@@ -14,6 +14,7 @@ from small import small_data, small_graphs, small_recipe
 from toy import check_batch
 
 from halpgraph import registry
+from halpgraph.batch import node_features
 from halpgraph.contracts import Contrast, Encoder, Evaluator, Head, View
 from halpgraph.data.load import from_list
 from halpgraph.engine import Trainer, embed
@@ -106,6 +107,12 @@ class TestEncoder:
         for key, parameter in encoder.named_parameters():
             assert parameter.grad is not None, key
             assert torch.isfinite(parameter.grad).all(), key
+
+    def test_features_written_out_mean_the_same(self, name: str) -> None:
+        encoder, batch = self.encoder(name).eval(), small_data().store.batch()
+        dense = copy.copy(batch)
+        dense.x, dense.codes, dense.num_codes = node_features(batch), batch.codes[:, :0], 0
+        torch.testing.assert_close(encoder(batch).graph, encoder(dense).graph)
 
     def test_state_makes_a_twin(self, name: str) -> None:
         encoder, batch = self.encoder(name), small_data().store.batch()
