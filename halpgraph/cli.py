@@ -31,10 +31,6 @@ def main() -> None:
     except HalpgraphError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - this is the command line
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        message = "interrupted: what was finished is kept; the same command goes on from there"
-        print(message, file=sys.stderr)  # noqa: T201
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from halpgraph.commands._options import Data, Json, Set, echo_json
+from halpgraph.errors import RunError
 
 Recipe = Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder for the folders of runs.")]
@@ -45,9 +46,14 @@ def run(
     """
     from halpgraph import runner
 
-    folder = runner.run(
-        recipe, overrides=overrides or (), runs=runs, jobs=jobs, data=data, quiet=as_json
-    )
+    try:
+        folder = runner.run(
+            recipe, overrides=overrides or (), runs=runs, jobs=jobs, data=data, quiet=as_json
+        )
+    except KeyboardInterrupt:
+        raise RunError(
+            "interrupted; what is done is kept, and the same command goes on from there"
+        ) from None
     page = folder.path / "report.html"
     if as_json:
         echo_json({"run": folder.path, "report": page, "scores": folder.scores})
