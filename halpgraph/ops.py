@@ -20,12 +20,11 @@ Readout = Literal["sum", "mean", "max"]
 
 
 def bag_sum(h: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
-    """Return ``out[i] = sum of h[index[ptr[i]:ptr[i + 1]]]``, without a gradient of its own.
+    """Return ``out[i] = sum of h[index[ptr[i]:ptr[i + 1]]]``, to be called inside a Function.
 
     Shapes: h [N, D], index [E], ptr [R + 1] -> [R, D].
     """
-    with torch.no_grad():
-        return torch.embedding_bag(h, index, ptr, include_last_offset=True)[0]
+    return torch.embedding_bag(h, index, ptr, include_last_offset=True)[0]
 
 
 class _NeighbourSum(torch.autograd.Function):

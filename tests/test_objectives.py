@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from halpgraph.errors import UserError
-from halpgraph.objectives import graphcl_official, nt_xent
+from halpgraph.objectives import graphcl_official, nt_xent, unit_rows
 
 
 def views(b: int = 7, d: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -110,3 +110,27 @@ def test_refuses_batches_without_negatives_and_unlike_views(loss: Callable[..., 
         loss(z1[:1], z2[:1])
     with pytest.raises(UserError, match="same shape"):
         loss(z1, z2[:-1])
+
+
+def test_unit_rows_is_normalize_with_its_gradient() -> None:
+    z, weight = views()
+    z.requires_grad_()
+    (mine,) = torch.autograd.grad((unit_rows(z) * weight).sum(), z)
+    (wanted,) = torch.autograd.grad((torch.nn.functional.normalize(z, dim=1) * weight).sum(), z)
+    torch.testing.assert_close(mine, wanted)
+    torch.testing.assert_close(unit_rows(z), torch.nn.functional.normalize(z, dim=1))
+
+
+def test_unit_rows_of_zeros_are_zeros_without_gradient() -> None:
+    z = torch.zeros(2, 3, requires_grad=True)
+    unit_rows(z).sum().backward()
+    assert not unit_rows(z).any()
+    assert z.grad is not None
+    assert not z.grad.any()
+
+
+@pytest.mark.parametrize("objective", [nt_xent, graphcl_official])
+def test_rows_promised_to_be_unit_are_taken_as_they_are(objective: Callable[..., Tensor]) -> None:
+    z1, z2 = views()
+    given = objective(unit_rows(z1), unit_rows(z2), 0.2, unit=True)
+    torch.testing.assert_close(given, objective(z1, z2, 0.2))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
-import torch.nn.functional as F
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Contrast, Encoder, Method, Step
 from halpgraph.errors import UserError
-from halpgraph.objectives import graphcl_official, nt_xent
+from halpgraph.objectives import graphcl_official, nt_xent, unit_rows
 from halpgraph.registry import methods
 
 
@@ -67,16 +67,11 @@ class GraphCL(Method):
         """Return the contrastive loss and the contrast of two views of one batch."""
         if len(views) != self.n_views:
             raise UserError(f"method graphcl: needs 2 views, got {len(views)}")
-        query, key = (self.project(view) for view in views)  # [B, dim] each
-        if self.variant == "official":
-            loss = graphcl_official(query, key, self.temperature)
-        else:
-            loss = nt_xent(query, key, self.temperature)
+        graphs = torch.cat([self.encoder(view).graph for view in views])  # [2B, out_channels]
+        query, key = unit_rows(self.projector(graphs)).chunk(2)  # [B, dim] each
+        objective = graphcl_official if self.variant == "official" else nt_xent
+        loss = objective(query, key, self.temperature, unit=True)
         return Step({"graphcl": loss}, [Contrast(query, key.detach(), self.temperature)])
-
-    def project(self, batch: Batch) -> Tensor:
-        """Return unit projections of the graphs. Shapes: [B, dim]."""
-        return F.normalize(self.projector(self.encoder(batch).graph), dim=1)
 
     def embed(self, batch: Batch) -> Tensor:
         """Return the encoder's graph features, as the released code does, not the projections.
