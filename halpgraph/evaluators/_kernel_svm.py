@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from halpgraph.contracts import FloatArray, Fold, IntArray, Scores
+from halpgraph.contracts import Fold, IntArray, Scores
 from halpgraph.errors import UserError
 from halpgraph.evaluators._kernels import Kernel, precomputed
 from halpgraph.evaluators._search import nested
@@ -32,7 +33,7 @@ class KernelMachines:
 
 
 def nested_kernel_svm(
-    kernels: Mapping[Any, FloatArray | Kernel],
+    kernels: Mapping[Any, NDArray[Any] | Kernel],
     y: Any,
     folds: Sequence[Fold],
     seed: int,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from halpgraph.contracts import FloatArray, IntArray
@@ -63,7 +65,7 @@ def gaussian(a: FloatArray, b: FloatArray, gamma: float) -> FloatArray:
     return out
 
 
-def precomputed(gram: FloatArray) -> Kernel:
+def precomputed(gram: NDArray[Any]) -> Kernel:
     """Return a kernel that was worked out for the whole data set. Shapes: gram [n, n]."""
 
     def kernel(learn: IntArray, check: IntArray) -> tuple[FloatArray, FloatArray]:
@@ -88,3 +90,15 @@ def total(parts: list[Kernel]) -> Kernel:
         return known, new
 
     return kernel
+
+
+def remembered(kernel: Kernel) -> Kernel:
+    """Keep a kernel's last matrices: candidates that share it ask for the same ones in turn."""
+    last: list[tuple[IntArray, IntArray, tuple[FloatArray, FloatArray]]] = []
+
+    def again(learn: IntArray, check: IntArray) -> tuple[FloatArray, FloatArray]:
+        if not (last and last[0][0] is learn and last[0][1] is check):
+            last[:] = [(learn, check, kernel(learn, check))]
+        return last[0][2]
+
+    return again

@@ -77,7 +77,7 @@ def _compile(compiler: str, target: Path) -> None:
 
 
 def _folder() -> Path:
-    """Return a folder of the user's own; a new one for this process where the cache is read-only."""
+    """Return a folder of the user's own; a new one where the cache cannot be written."""
     own = os.environ.get("HALPGRAPH_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = (Path(own).expanduser() if own else Path(base) / "halpgraph") / "native"
@@ -113,12 +113,10 @@ def minimise(
 
     Shapes: kernel [n, n], y [n] of -1 and 1, b [n], g [n].
     """
-    n = len(y)
+    n, limit = len(y), _LIMIT
     diagonal, work, bounds = np.diagonal(kernel).copy(), np.empty(3 * n), np.empty(2)
-    arrays = [kernel, diagonal, y]
-    found.smo(
-        n, *[a.ctypes.data for a in arrays], C, tol, _LIMIT,
-        *[a.ctypes.data for a in (b, g, work, bounds)],
-    )  # fmt: skip
+    problem = [a.ctypes.data for a in (kernel, diagonal, y)]
+    state = [a.ctypes.data for a in (b, g, work, bounds)]
+    found.smo(n, *problem, C, tol, limit, *state)
     free = (b != 0) & (np.abs(b) < C)
     return -float(g[free].mean() if free.any() else bounds.mean())

@@ -20,7 +20,7 @@ from halpgraph.folds import class_labels
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found on one fold's test positions. ``decision`` ranks them in problems of 2 classes.
+    """What was found on one fold's test positions; ``decision`` ranks them where classes are two.
 
     Shapes: predicted [m] class positions, decision [m] or None.
     """

@@ -1,9 +1,9 @@
 """The linear support vector machine with squared hinge loss, by Newton's method in the primal.
 
-The problem is scikit-learn's ``LinearSVC`` (LIBLINEAR): the intercept is one more weight on a column
-of ones and is regularised with the others; several classes are told apart one against the rest.
-The loss is piecewise quadratic, so that Newton's method ends after finitely many steps in the exact
-solution, from which the next C starts.
+The problem is scikit-learn's ``LinearSVC`` (LIBLINEAR): the intercept is one more weight, on a
+column of ones, and is regularised with the others; several classes are told apart one against the
+rest. The loss is piecewise quadratic, so that Newton's method ends after finitely many steps in the
+exact solution, from which the next C starts.
 
 Reference: Keerthi and DeCoste, "A modified finite Newton method for fast solution of large scale
 linear SVMs", JMLR 6, 2005.

@@ -23,7 +23,7 @@ from halpgraph.evaluators import _native
 
 @dataclass(frozen=True)
 class Prediction:
-    """Predicted classes and, in problems of two, the decision. Shapes: predicted [m], decision [m]."""
+    """Predicted classes and, in problems of two, the decision. Shapes: [m], [m]."""
 
     predicted: IntArray
     decision: FloatArray | None

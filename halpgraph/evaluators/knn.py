@@ -29,6 +29,8 @@ class knn(Evaluator):  # noqa: N801 - the name of the file
         inner: inner folds.
     """
 
+    label = "kNN (cosine)"
+
     def __init__(
         self,
         neighbours: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] = [  # noqa: B006

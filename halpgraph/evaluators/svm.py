@@ -46,6 +46,7 @@ class svm(Evaluator):  # noqa: N801 - the name of the file
     ) -> None:
         self.kernel, self.grid, self.inner = kernel, list(grid), inner
         self.scale, self.tol = scale, tol
+        self.label = f"SVM ({'rbf or linear' if kernel == 'both' else kernel})"
 
     def __call__(self, z: FloatArray, y: IntArray, folds: Sequence[Fold], seed: int) -> Scores:
         """Evaluate embeddings. Shapes: z [n, D], y [n]."""
