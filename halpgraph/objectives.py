@@ -21,7 +21,7 @@ class _UnitRows(torch.autograd.Function):
     def forward(ctx: Any, z: Tensor, tiny: float) -> Tensor:
         length = torch.linalg.vector_norm(z, dim=1, keepdim=True)
         inverse = length.reciprocal().masked_fill_(length <= tiny, 0)  # [B, 1]
-        unit = z * inverse
+        unit: Tensor = z * inverse
         ctx.save_for_backward(unit, inverse)
         return unit
 

@@ -2,9 +2,10 @@
 
 A neighbour sum is the product of a sparse matrix of ones, given by its rows' pointers, and a dense
 one. torch offers that product twice: as sparse CSR tensors, and as ``embedding_bag``. The second
-takes our pointers as they are (no matrix to build), knows that the values are one, and on CPUs is
-the faster by 1.5 to 2 times; see ``benchmarks``. ``A`` being symmetric, the backward of ``A h`` is
-the same product, where autograd would gather and scatter, or transpose the matrix.
+takes our pointers as they are (no matrix to build), knows that the values are one, and was the
+faster by 1.3 (PROTEINS) to 1.9 times (NCI1, DD) on an x86 CPU with MKL, batches of 128 graphs, 32
+columns. ``A`` being symmetric, the backward of ``A h`` is the same product, where autograd would
+gather and scatter, or transpose the matrix.
 """
 
 from __future__ import annotations
