@@ -120,7 +120,7 @@ class Recipe(_Section):
 
 def _cell_part(key: str, value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    safe = "".join(c if c.isalnum() or c in ".-" else "-" for c in str(text))
+    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in str(text))
     return safe if key == "data.name" else f"{key.rsplit('.', 1)[-1]}-{safe}"
 
 

@@ -138,6 +138,8 @@ class Registry:
             model = schema.model_validate(spec)
         except ValidationError as error:
             raise UserError("\n".join(explain(error, where, schema, name))) from None
+        except UserError as error:  # of a component inside this one, which does not know where it is
+            raise UserError(str(error).replace(f"{self.room}.{name}.", f"{where}.")) from None
         values = {key: getattr(model, key) for key in schema.model_fields}
         return {"name": name, **values}
 
