@@ -48,12 +48,11 @@ def stratified(y: Any, folds: int = 10, seed: int = 0) -> list[Fold]:
         raise UserError(f"folds: {folds} is too few; use 2 or more")
     for name, count in zip(*np.unique(labels, return_counts=True), strict=True):
         if count < folds:
+            members = "1 member" if count == 1 else f"{count} members"
+            instead = "" if count == 1 else f"use at most {count} folds, or "
             raise UserError(
-                f"folds: class {name} has {count} member{'s' if count != 1 else ''}, fewer than "
-                f"the {folds} folds; use at most {count} folds, or leave the class out"
-                if count > 1
-                else f"folds: class {name} has 1 member and cannot be split into {folds} folds; "
-                "leave the class out"
+                f"folds: class {name} has {members}, fewer than the {folds} folds; "
+                f"{instead}leave the class out"
             )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     pairs = splitter.split(np.zeros((len(labels), 1)), labels)
@@ -114,6 +113,6 @@ def class_labels(y: Any) -> IntArray:
         numeric = np.issubdtype(labels.dtype, np.number) or labels.dtype == bool
         if not numeric or not np.isfinite(labels).all() or (labels != np.floor(labels)).any():
             raise UserError(
-                "y: class labels must be whole numbers without gaps in the list; number the classes"
+                "y: class labels must be whole numbers, one for every graph; number the classes"
             )
     return labels.astype(np.int64)
