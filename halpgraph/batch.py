@@ -33,6 +33,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 _GRAPH_LEVEL = ("y", "id")
+_CLASS = type(Batch())  # PyG's "DataBatch"; calling ``Batch`` inspects signatures every time
 
 
 def make_batch(
@@ -62,7 +63,7 @@ def make_batch(
     """
     if batch is None:
         batch = graph_of_node(ptr, x.size(0))
-    out = Batch(x=x, edge_index=edge_index, batch=batch, ptr=ptr)
+    out: Batch = type.__call__(_CLASS, x=x, edge_index=edge_index, batch=batch, ptr=ptr)
     out.codes, out.rowptr, out.num_codes = codes, rowptr, num_codes
     for name, value in graph_level.items():
         out[name] = value
