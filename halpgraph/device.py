@@ -61,7 +61,9 @@ def autocast(device: torch.device, precision: str) -> contextlib.AbstractContext
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def generators(seed: int, device: torch.device, names: tuple[str, ...]) -> dict[str, torch.Generator]:
+def generators(
+    seed: int, device: torch.device, names: tuple[str, ...]
+) -> dict[str, torch.Generator]:
     """Return one independent generator a purpose, so that one's draws never move another's.
 
     The order of graphs is drawn on the CPU; everything else on the device.

@@ -30,8 +30,8 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
         overrides: ``{"encoder.hidden": 64}``: any keys of the recipe.
         head: False trains without the head of the recipe.
         epochs: None: the recipe's.
-        features: node features to make (``labels``, ``attributes``, ``degree``, ``constant``); None:
-            what the graphs have.
+        features: node features to make (``labels``, ``attributes``, ``degree``, ``constant``);
+            None: what the graphs have.
         seed: of the initial weights and of every draw.
         device: ``cpu``, ``cuda`` or ``auto``.
 
