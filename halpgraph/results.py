@@ -24,13 +24,13 @@ Entry = dict[str, Any]
 Cell = tuple[str, Recipe, Entry]
 
 LOWER_IS_BETTER = ("rmse", "mae")
-FLOOR_LABELS = {
-    "majority": "Majority class",
-    "labels": "Node-label histogram",
-    "labels+degree": "Label + degree histogram, sizes",
-    "wl": "WL subtree kernel",
-    "untrained": "Untrained encoder",
-    "wl+embedding": "WL kernel + embedding",
+FLOORS = {  # what a floor is called, and by what it is evaluated
+    "majority": ("Majority class", "none"),
+    "labels": ("Node-label histogram", "SVM (linear)"),
+    "labels+degree": ("Label + degree histogram, sizes", "SVM (linear)"),
+    "wl": ("WL subtree kernel", "SVM (WL kernel)"),
+    "untrained": ("Untrained encoder", ""),
+    "wl+embedding": ("WL kernel + embedding", "SVM (sum of kernels)"),
 }
 
 
@@ -78,10 +78,10 @@ def _rows(folder: RunDir, cell: str, recipe: Recipe) -> Iterator[Entry]:
         for key in own:
             yield {
                 "row": floor,
-                "label": FLOOR_LABELS[floor],
+                "label": FLOORS[floor][0],
                 "kind": "floor",
                 "evaluator": key,
-                "evaluator_label": labels.get(key, "SVM, nested"),
+                "evaluator_label": labels[key] if floor == "untrained" else FLOORS[floor][1],
                 "train_cpu_seconds": None,
                 "folders": [folder.floor(cell, floor, seed) for seed in recipe.seeds],
             }

@@ -62,13 +62,18 @@ def _table(cell: Cell) -> Table:
         )
     for row in ordered(cell.rows):
         label = Text(label_of(row) + (" *" if row is floor else ""))
-        cells = [label, Text(str(row.get("evaluator", ""))), *_numbers(row, metric)]
+        cells = [label, Text(_judge(row)), *_numbers(row, metric)]
         if treatment is not None:
             cells.append(Text(_minus(cell, row, treatment, metric)))
         table.add_row(*cells, style=STYLES.get(str(row.get("kind")), ""))
     if floor is not None:
         table.caption, table.caption_justify = "* strongest floor", "left"
     return table
+
+
+def _judge(row: Row) -> str:
+    """Return the evaluator's name without its protocol, which the report tells."""
+    return str(row.get("evaluator_label") or row.get("evaluator", "")).split(", ")[0]
 
 
 def _numbers(row: Row, metric: str) -> list[Text]:
