@@ -103,7 +103,7 @@ def with_interval(found: Row, metric: str) -> str:
 
 def _notes(rows: Sequence[Row]) -> str:
     said = [f"{label_of(row)}: {note}" for row in rows for note in row.get("notes") or []]
-    return " ".join(dict.fromkeys(said))
+    return f"{'. '.join(note.rstrip('.') for note in dict.fromkeys(said))}." if said else ""
 
 
 def overview(run: Run) -> Table:
