@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - the number of threads is set before NumPy is loaded
 """Plain scikit-learn nesting against ours: CPU seconds of one thread, and whether answers agree.
 
     python benchmarks/nested_svm.py [MUTAG PROTEINS NCI1] [--folds 2] [--data DIR]

@@ -136,7 +136,7 @@ def subtree(
         features, _, _ = checked(z, y)
         beside = remembered(rbf(features))
         kernels = {h: total([precomputed(grams[h]), beside]) for h in BESIDE_DEPTHS}
-    scores = nested_kernel_svm(kernels, y, folds, seed, choice="depth", grid=WL_GRID)
+    scores = nested_kernel_svm(kernels, y, folds, seed, choice="depth", grid=WL_GRID, settle=False)
     scores.notes.append(
         f"cosine-normalised WL kernel; depth ({_words(kernels)}) and C (1e-3 to 1e2) chosen inside"
     )

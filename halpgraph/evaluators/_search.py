@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from halpgraph.contracts import Fold, IntArray, Scores
-from halpgraph.evaluators._nested import Outcome, best, evaluate, inner_splits
+from halpgraph.evaluators._nested import Outcome, evaluate, inner_splits
 from halpgraph.evaluators._svc import Prediction
 
 
@@ -49,24 +49,63 @@ def nested(
         splits = inner_splits(y, fold, inner, seed) if len(candidates) > 1 else []
         place = (len(candidates) - 1) // 2
         if splits:
-            place = best(np.array([_accuracies(families, grid, y, *s) for s in splits]).T)
+            tables = [_tried(families, grid, y, *split) for split in splits]
+            place = choose([list(row) for row in zip(*tables, strict=True)])
         family, C = candidates[place]
         found = family.predict(fold.train, fold.test, y[fold.train], [C])[0]
+        if found.settle is not None:
+            found = found.settle()
         return Outcome(found.predicted, found.decision, {**family.name, "C": float(C)})
 
     return evaluate(y, names, folds, judge)
 
 
-def _accuracies(
+class Trial:
+    """One candidate on one inner split: its accuracy, and between what bounds it surely lies."""
+
+    def __init__(self, found: Prediction, truth: IntArray) -> None:
+        self.found, self.truth = found, truth
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Return the least and greatest accuracy that what is unsure allows."""
+        right = self.found.predicted == self.truth
+        if self.found.unsure is None:
+            return float(right.mean()), float(right.mean())
+        low, high = right & ~self.found.unsure, right | self.found.unsure
+        return float(low.mean()), float(high.mean())
+
+    def settle(self) -> None:
+        """Ask scikit-learn's solver, so that nothing is unsure any more."""
+        if self.found.settle is not None:
+            self.found = self.found.settle()
+
+
+def choose(trials: Sequence[Sequence[Trial]]) -> int:
+    """Return the best candidate, settling only what could change the choice.
+
+    Two solvers of one tolerance differ in predictions next to the boundary. Most candidates lose
+    however those turn out; the others are settled by scikit-learn's solver, cheapest first.
+
+    Shapes: trials [candidates, splits].
+    """
+    while True:
+        bounds = np.array([[t.bounds for t in row] for row in trials])  # [candidates, splits, 2]
+        low, high = (np.average(np.ascontiguousarray(bounds[..., s]), axis=1) for s in (0, 1))
+        contested = np.flatnonzero(high >= low.max() - 1e-12).tolist()
+        open_ = [t for c in contested for t in trials[c] if t.bounds[0] < t.bounds[1]]
+        if len(contested) == 1 or not open_:
+            break
+        open_[0].settle()
+    return int(contested[int(np.argmax(low[contested]))])
+
+
+def _tried(
     families: Sequence[Family],
     grid: Sequence[float],
     y: IntArray,
     learn: IntArray,
     check: IntArray,
-) -> list[float]:
-    truth = y[check]
-    return [
-        float((found.predicted == truth).mean())
-        for family in families
-        for found in family.predict(learn, check, y[learn], grid)
-    ]
+) -> list[Trial]:
+    found = [p for family in families for p in family.predict(learn, check, y[learn], grid)]
+    return [Trial(prediction, y[check]) for prediction in found]

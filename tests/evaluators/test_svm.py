@@ -12,7 +12,8 @@ from halpgraph.contracts import Fold
 from halpgraph.data.load import load
 from halpgraph.errors import UserError
 from halpgraph.evaluators import _native
-from halpgraph.evaluators._svc import duals
+from halpgraph.evaluators._search import Trial, choose
+from halpgraph.evaluators._svc import Prediction, duals
 from halpgraph.evaluators.svm import svm
 from halpgraph.floors import histogram, structure
 from halpgraph.folds import stratified
@@ -239,3 +240,44 @@ def test_settings_are_validated():
     for spec in ({"kernel": "poly"}, {"grid": []}, {"grid": [0.0]}, {"inner": 1}, {"tol": 0}):
         with pytest.raises(UserError):
             registry.evaluators.build({"name": "svm", **spec}, "evaluators")
+
+
+def trials(*rows):
+    """Make candidates of (predicted, unsure, settled) triples against a truth of ones."""
+    asked = []
+
+    def one(predicted, unsure, settled):
+        def settle():
+            asked.append(settled)
+            return Prediction(np.array(settled), None)
+
+        found = Prediction(np.array(predicted), None, np.array(unsure, dtype=bool), settle)
+        return [Trial(found, np.ones(4, dtype=int))]
+
+    return [one(*row) for row in rows], asked
+
+
+def test_only_what_could_change_the_choice_is_settled():
+    loser = ([1, 0, 0, 0], [0, 1, 0, 0], [1, 1, 0, 0])
+    winner = ([1, 1, 1, 0], [0, 0, 0, 0], None)
+    some, asked = trials(loser, winner)
+    assert choose(some) == 1
+    assert asked == []
+
+
+def test_a_contested_choice_is_made_by_the_settled_predictions():
+    first = ([1, 1, 1, 0], [0, 0, 1, 0], [1, 1, 0, 0])  # loses what was unsure
+    second = ([1, 1, 0, 0], [0, 0, 1, 0], [1, 1, 1, 0])  # wins it
+    some, asked = trials(first, second)
+    assert choose(some) == 1
+    assert len(asked) == 2
+    tied, _ = trials(second, first, second)
+    assert choose(tied) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_rbf_on_all_of_mutag_for_many_seeds(mutag, seed):
+    z, y = mutag
+    folds = stratified(y, 10, seed)
+    same_as_plain(svm()(z, y, folds, seed), plain_nesting(SVC(), z, y, folds, seed))
