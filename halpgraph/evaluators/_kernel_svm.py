@@ -23,8 +23,8 @@ GRID = (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
 class KernelMachines:
     """The family of kernel machines along C.
 
-    ``name`` tells the kernel in the list of choices; with ``settle``, what lies within the tolerance
-    of the boundary can be left to scikit-learn's solver where it matters.
+    ``name`` tells the kernel in the list of choices; with ``settle``, what the tolerance leaves
+    open can be put to scikit-learn's solver where it matters.
     """
 
     def __init__(

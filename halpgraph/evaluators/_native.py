@@ -27,7 +27,12 @@ _SAFE = (
     *("-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math"),
     *("-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only"),
 )
-_FLAGS = (("-march=native", *_SAFE), ("-mcpu=native", *_SAFE), _SAFE)
+_FLAGS = (
+    ("-march=native", "-mprefer-vector-width=512", "-funroll-loops", *_SAFE),
+    ("-march=native", *_SAFE),
+    ("-mcpu=native", *_SAFE),
+    _SAFE,
+)
 _LIMIT = 100_000_000
 
 

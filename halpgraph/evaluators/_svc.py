@@ -72,7 +72,7 @@ def predictions(
     found = []
     for c, C in enumerate(grid):
         width = doubt(C, tol) if _native.library() is not None else 0.0
-        unsure = (np.abs(decisions[:, c]) < width).any(axis=0)
+        unsure = np.any(np.abs(decisions[:, c]) < width, axis=0)
         vote = _vote(decisions[:, c], pairs, classes)
         found.append(replace(vote, unsure=unsure) if unsure.any() else vote)
     return found
