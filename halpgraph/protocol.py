@@ -24,8 +24,8 @@ def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
         "sd over seeds: deviation of the seeds' means over all folds. sd over folds: deviation "
         "between the folds of one seed, averaged over seeds. The two must not be mixed up.",
         "Differences are paired over seeds and folds; intervals (95 %) and p-values use the "
-        "variance correction of Nadeau and Bengio (2003) for overlapping training folds. Each interval is "
-        "for one comparison; none is corrected for the number of comparisons.",
+        "variance correction of Nadeau and Bengio (2003) for overlapping training folds. Each "
+        "interval is for one comparison; none is corrected for the number of comparisons.",
     ]
     if official:
         lines.append(f"{', '.join(official)}: the official split instead of folds, one test set.")

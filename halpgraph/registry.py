@@ -138,7 +138,7 @@ class Registry:
             model = schema.model_validate(spec)
         except ValidationError as error:
             raise UserError("\n".join(explain(error, where, schema, name))) from None
-        except UserError as error:  # of a component inside this one, which does not know where it is
+        except UserError as error:  # of a component inside, which does not know its place
             raise UserError(str(error).replace(f"{self.room}.{name}.", f"{where}.")) from None
         values = {key: getattr(model, key) for key in schema.model_fields}
         return {"name": name, **values}

@@ -54,7 +54,7 @@ def test_help_imports_nothing_heavy() -> None:
         "from halpgraph.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'torch', 'numpy', 'sklearn', 'matplotlib', 'pydantic', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numpy', 'sklearn', 'matplotlib', 'pydantic'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_chunks_cover_all_batches_in_order(monkeypatch: pytest.MonkeyPatch) -> N
     chunks = list(_chunks(cuts, nodes))
     assert chunks[0][0] == 0
     assert chunks[-1][1] == len(cuts) - 1
-    assert all(a[1] == b[0] for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(chunks))
 
 
 def test_caller_s_random_numbers_are_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""Rules of the house: rooms do not import each other, files stay small, texts speak of no machine."""
+"""Rules of the house: rooms do not import each other, files stay small, no machine is named."""
 
 from __future__ import annotations
 
