@@ -139,7 +139,9 @@ class Registry:
         except ValidationError as error:
             raise UserError("\n".join(explain(error, where, schema, name))) from None
         except UserError as error:  # of a component inside, which does not know its place
-            raise UserError(str(error).replace(f"{self.room}.{name}.", f"{where}.")) from None
+            inside, outside = f"{self.room}.{name}.", f"{where}."
+            place = str(error) if where == self.room else str(error).replace(inside, outside)
+            raise UserError(place) from None
         values = {key: getattr(model, key) for key in schema.model_fields}
         return {"name": name, **values}
 
