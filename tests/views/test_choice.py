@@ -73,25 +73,25 @@ def test_compose_goes_in_order() -> None:
 @pytest.mark.parametrize(
     ("of", "words"),
     [
-        ([], ["views.{}.of", "empty", "drop_nodes"]),
-        (["drop_nodes", "drop_nods"], ["views.{}.of.1", "did you mean 'drop_nodes'"]),
+        ([], ["{}.of", "empty", "drop_nodes"]),
+        (["drop_nodes", "drop_nods"], ["{}.of.1", "did you mean 'drop_nodes'"]),
         (
             ["identity", {"name": "drop_nodes", "ratoi": 0.2}],
-            ["views.{}.of.1.ratoi", "did you mean 'ratio'"],
+            ["{}.of.1.ratoi", "did you mean 'ratio'"],
         ),
-        ([{"name": "drop_nodes", "ratio": 1.5}], ["views.{}.of.0.ratio", "1.5"]),
-        ([{"ratio": 0.1}], ["views.{}.of.0.name", "missing"]),
-        ([3], ["views.{}.of.0", "no view"]),
+        ([{"name": "drop_nodes", "ratio": 1.5}], ["{}.of.0.ratio", "1.5"]),
+        ([{"ratio": 0.1}], ["{}.of.0.name", "missing"]),
+        ([3], ["{}.of.0", "no view"]),
     ],
 )
 def test_wrong_parts_are_refused(name: str, of: list[Any], words: list[str]) -> None:
-    for attempt in (
-        lambda: views.settings({"name": name, "of": of}, "view"),
-        lambda: views.get(name)(of),
+    for attempt, place in (
+        (lambda: views.settings({"name": name, "of": of}, "views.1"), "views.1"),
+        (lambda: views.get(name)(of), f"views.{name}"),
     ):
         with pytest.raises(UserError) as error:
             attempt()
-        assert all(word.format(name) in str(error.value) for word in words), str(error.value)
+        assert all(word.format(place) in str(error.value) for word in words), str(error.value)
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1, -1], [0, 0], [float("nan"), 1], [float("inf"), 1]])
