@@ -238,6 +238,9 @@ def test_evaluate_uses_named_splits(tmp_path: Path) -> None:
     path = _file(tmp_path, z=Z, y=Y, train=np.arange(20), test=np.arange(20, 30))
     rows = json.loads(call("evaluate", path, "--with", "knn", "--seeds", "1", "--json"))
     assert rows[0]["metrics"]["accuracy"]["n_folds"] == 1
+    text = call("evaluate", path, "--with", "knn", "--seeds", "1")
+    assert "accuracy" in text
+    assert "interval" not in text  # there is none of one value
 
 
 def test_compare_two_runs(finished: Path, tmp_path: Path) -> None:

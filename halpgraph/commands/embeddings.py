@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,10 +59,18 @@ def evaluate(
         return
     for row in rows:
         for metric, found in row["metrics"].items():
-            low, high = (100 * value for value in found["ci"])
-            typer.echo(
-                f"{row['evaluator']:<8} {metric.replace('_', ' '):<18} {100 * found['mean']:5.1f}"
-                f"  95 % interval {low:.1f} to {high:.1f}"
-                f"  (sd {100 * found['sd_seeds']:.1f} over splits, "
-                f"{100 * found['sd_folds']:.1f} over folds)"
-            )
+            typer.echo(f"{row['evaluator']:<8} {metric.replace('_', ' '):<18} {_words(found)}")
+
+
+def _words(found: dict[str, Any]) -> str:
+    """Return one metric in words; what cannot be said of so few values is left out."""
+    if found["mean"] is None:
+        return "not defined"
+    words = [f"{100 * found['mean']:5.1f}"]
+    if found["ci"] is not None:
+        low, high = (100 * value for value in found["ci"])
+        words.append(f"95 % interval {low:.1f} to {high:.1f}")
+    for key, over in (("sd_seeds", "splits"), ("sd_folds", "folds")):
+        if found[key] is not None:
+            words.append(f"sd {100 * found[key]:.1f} over {over}")
+    return "  ".join(words)
