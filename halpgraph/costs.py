@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from halpgraph.environment import available_cores
-from halpgraph.runner import Cell, prepare, read_and_validate
+from halpgraph.rundir import RunDir
+from halpgraph.runner import Cell, prepare, read_and_validate, run_folder
 
 # CPU seconds on one core, fitted to benchmarks/epoch.py and nested_svm.py: a rough guide.
 PER_STEP = 4e-3
@@ -18,8 +19,22 @@ SVM_PER_CUBE = 1.0e-9
 START = 10.0
 
 
-def check(recipe: str | Path, overrides: Sequence[str], data: str | Path | None) -> dict[str, Any]:
+def check(
+    recipe: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    runs: str | Path = "runs",
+    jobs: int | None = None,
+    data: str | Path | None = None,
+) -> dict[str, Any]:
     """Validate a recipe and its data without training, and estimate time and memory.
+
+    Args:
+        recipe: file or name of a shipped recipe.
+        overrides: ``KEY=VALUE``, as after ``--set``.
+        runs: where the run's folder would be.
+        jobs: processes side by side; None: as many as there are cores.
+        data: where data sets are looked for first.
 
     Raises:
         UserError: what is wrong, and what instead.
@@ -27,8 +42,9 @@ def check(recipe: str | Path, overrides: Sequence[str], data: str | Path | None)
     plan = read_and_validate(recipe, overrides)
     cells = prepare(plan, data)
     seconds = START + sum(_training(c) + _evaluating(c) for c in cells)
-    cores = available_cores()
-    minutes = seconds / cores / 60
+    side_by_side = min(jobs or available_cores(), available_cores())
+    minutes = seconds / side_by_side / 60
+    folder = run_folder(plan, cells, runs)
     return {
         "recipe": plan.name,
         "cells": [_describe(cell) for cell in cells],
@@ -36,11 +52,19 @@ def check(recipe: str | Path, overrides: Sequence[str], data: str | Path | None)
         "seeds": len(plan.seeds),
         "trainings": len(cells) * len(plan.arms) * len(plan.seeds),
         "cpu_seconds": seconds,
-        "cores": cores,
+        "cores": side_by_side,
         "minutes": minutes,
         "minutes_text": "under a minute" if minutes < 1 else f"{minutes:.0f} minutes",
         "memory_mb": max(_memory(cell) for cell in cells),
+        "run": str(folder.path),
+        "state": _state(folder),
     }
+
+
+def _state(folder: RunDir) -> str:
+    if folder.finished:
+        return "finished: run shows it at once"
+    return "begun: run goes on with it" if folder.path.is_dir() else "new"
 
 
 def _describe(cell: Cell) -> dict[str, Any]:

@@ -71,8 +71,7 @@ def run(
         plan = _about(plan, dataset)
     with threads(1):
         cells = prepare(plan, data, dataset)
-        where = Path(runs) / f"{plan.name}-{fingerprint(plan, cells)[:8]}"
-        folder = RunDir(where)
+        folder = run_folder(plan, cells, runs)
         with folder.locked():
             if not folder.finished:
                 _work(folder, plan, cells, jobs, quiet)
@@ -125,6 +124,11 @@ def _try(cell: Cell) -> None:
     if cell.data.y is not None:
         for seed in cell.recipe.seeds:
             make_folds(cell.data, cell.recipe.folds, seed)
+
+
+def run_folder(recipe: Recipe, cells: Sequence[Cell], runs: str | Path) -> RunDir:
+    """Return the folder that this recipe on this data has, whether it is there yet or not."""
+    return RunDir(Path(runs) / f"{recipe.name}-{fingerprint(recipe, cells)[:8]}")
 
 
 def fingerprint(recipe: Recipe, cells: Sequence[Cell]) -> str:

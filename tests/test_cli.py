@@ -131,7 +131,10 @@ def test_check_is_valid_and_trains_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert found["cells"][0]["graphs"] == 188
     assert found["trainings"] == 4
     assert found["minutes"] > 0
-    assert "188 graphs" in call("check", "graphcl_mutag")
+    assert found["state"] == "new"
+    text = call("check", "graphcl_mutag", "--jobs", "1", "--runs", "elsewhere")
+    assert "188 graphs" in text
+    assert "elsewhere/graphcl_mutag-" in text
     assert not list(tmp_path.iterdir())
 
 
@@ -141,7 +144,10 @@ def test_run_prints_a_table_and_the_report(tmp_path: Path) -> None:
     text = call("run", "graphcl_mutag", *words)
     assert "GraphCL + HaLP" in text
     assert "report.html" in text
+    known = json.loads(call("check", "graphcl_mutag", *words, "--json"))
+    assert known["state"].startswith("finished")
     again = json.loads(call("run", "graphcl_mutag", *words, "--json"))
+    assert again["run"] == known["run"]
     assert Path(again["report"]).is_file()
     assert again["scores"]["cells"][0]["name"] == "MUTAG"
 

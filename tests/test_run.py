@@ -11,6 +11,7 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -251,6 +252,30 @@ def test_tensorboard_gets_every_epoch(tmp_path: Path) -> None:
     events = EventAccumulator(str(folder.job("small", "halp", 0) / "tensorboard"))
     events.Reload()
     assert [e.step for e in events.Scalars("loss")] == [1, 2, 3]
+
+
+def test_wandb_gets_every_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calls are those of wandb's documented API; the service itself is not reached."""
+    logged: list[tuple[str, int, float]] = []
+
+    class Run:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def log(self, numbers: dict[str, float], step: int) -> None:
+            logged.append((self.name, step, numbers["loss"]))
+
+        def finish(self) -> None:
+            logged.append((self.name, -1, 0.0))
+
+    def init(*, project: str, name: str, dir: str, config: dict[str, Any]) -> Run:
+        assert project == "halpgraph"
+        assert config["train"]["epochs"] == 3
+        return Run(name)
+
+    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
+    small_run(tmp_path, trackers=["wandb"])
+    assert [step for name, step, _ in logged if name == "small/halp/seed-0"] == [1, 2, 3, -1]
 
 
 def test_no_labels_still_embeds(tmp_path: Path) -> None:

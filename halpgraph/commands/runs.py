@@ -64,11 +64,18 @@ def run(
     typer.echo(f"report: {page}")
 
 
-def check(recipe: Recipe, overrides: Set = None, data: Data = None, as_json: Json = False) -> None:
+def check(
+    recipe: Recipe,
+    overrides: Set = None,
+    runs: Runs = Path("runs"),
+    jobs: Jobs = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
     """Validate a recipe and its data without training; say roughly what it will cost."""
     from halpgraph.costs import check as look
 
-    found = look(recipe, overrides or (), data)
+    found = look(recipe, overrides or (), runs=runs, jobs=jobs, data=data)
     if as_json:
         echo_json(found)
         return
@@ -82,7 +89,8 @@ def check(recipe: Recipe, overrides: Set = None, data: Data = None, as_json: Jso
         f"  {len(found['arms'])} arms ({', '.join(found['arms'])}), {found['seeds']} seeds, "
         f"{found['trainings']} trainings\n"
         f"  roughly {found['minutes_text']} on {found['cores']} cores, "
-        f"{found['memory_mb']:.0f} MB a process"
+        f"{found['memory_mb']:.0f} MB a process\n"
+        f"  {found['run']} ({found['state']})"
     )
 
 
@@ -100,11 +108,15 @@ def compare(
         typer.echo(comparison_text(rows))
 
 
-def report(run: Run) -> None:
+def report(run: Run, as_json: Json = False) -> None:
     """Write a run's report again from what is in its folder."""
     from halpgraph.reports.page import write_report
     from halpgraph.rundir import RunDir
 
     folder = RunDir.open(run)
     _ = folder.scores
-    typer.echo(f"report: {write_report(folder.path)}")
+    page = write_report(folder.path)
+    if as_json:
+        echo_json({"run": folder.path, "report": page})
+    else:
+        typer.echo(f"report: {page}")
