@@ -102,7 +102,7 @@ def _head(histories: Sequence[History]) -> list[Figure]:
         line_chart("Similarity to query and negatives", curves(AGREEMENT), "cosine", note=means),
         line_chart("Similarity to prototypes", curves(PROTOTYPES), "cosine", note=means),
         line_chart(
-            "Time of a step in the head", _times(histories), "ms", (0.0, None), note="Wall time."
+            "Head's share of the time", _times(histories), "share", (0.0, None), note="Wall time."
         ),
         line_chart("Prototypes that have keys", curves(USED), "number", (0.0, None), seeds=True),
     ]
@@ -110,8 +110,8 @@ def _head(histories: Sequence[History]) -> list[Figure]:
 
 
 def _times(histories: Sequence[History]) -> list[Series]:
-    whole = series("head in all", histories, _milliseconds("seconds_head"), 0)
-    part = series("of which prototypes", histories, _milliseconds("seconds_prototypes"), 1)
+    whole = series("head in all", histories, _share("seconds_head"), 0)
+    part = series("of which prototypes", histories, _share("seconds_prototypes"), 1)
     return [whole, part]
 
 
@@ -119,9 +119,13 @@ def _said(key: str) -> Callable[[dict[str, Any]], Any]:
     return lambda entry: (entry.get("head") or {}).get(key)
 
 
-def _milliseconds(key: str) -> Callable[[dict[str, Any]], Any]:
+def _share(key: str) -> Callable[[dict[str, Any]], Any]:
+    """Return the part of an epoch that the head took (its backward pass left out)."""
+
     def value(entry: dict[str, Any]) -> float | None:
-        seconds = (entry.get("head") or {}).get(key)
-        return 1000 * float(seconds) if seconds is not None and is_number(seconds) else None
+        seconds, whole = (entry.get("head") or {}).get(key), entry.get("seconds")
+        if not is_number(seconds) or not is_number(whole) or not whole:
+            return None
+        return float(seconds) * int(entry.get("steps", 1)) / float(whole)
 
     return value

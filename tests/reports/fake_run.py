@@ -122,7 +122,7 @@ class FakeRun:
             noise = self.rng.normal(0, 0.03)
             base = 3 + 2 * np.exp(-epoch / 3) + noise
             entry: dict[str, Any] = {"epoch": epoch, "loss": base, "terms": {"nt_xent": base}}
-            entry |= {"seconds": 0.05, "cpu_seconds": 0.04, "head": {}}
+            entry |= {"seconds": 0.05, "cpu_seconds": 0.04, "steps": 2, "head": {}}
             if arm == "halp":
                 entry["terms"]["halp"] = -1 - 0.3 * epoch / self.epochs + noise
                 entry["loss"] += entry["terms"]["halp"]
