@@ -30,7 +30,7 @@ def test_links_and_files_exist(page: Path) -> None:
         if not link.startswith("http"):
             assert (page.parent / link).exists(), link
     for name in re.findall(r"`((?:recipes|benchmarks|docs|tests|halpgraph)/[\w/.-]+\.\w+)`", text):
-        if name not in ("halpgraph/methods/mine.py", "docs/results/table8.md"):
+        if name != "halpgraph/methods/mine.py":
             assert (ROOT / name).exists(), name
 
 

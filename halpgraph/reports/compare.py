@@ -70,7 +70,7 @@ def _compare(one: Arm, other: Arm) -> Iterator[dict[str, Any]]:
     mine = {seed.seed: seed for seed in cell.arms.get(arm, [])}
     theirs = {seed.seed: seed for seed in reference.arms.get(reference_arm, [])}
     seeds = sorted(mine.keys() & theirs.keys())
-    for evaluator in _evaluators(cell, arm, reference, reference_arm):
+    for evaluator in _evaluators(one, other):
         tables = _tables(cell, evaluator, seeds, mine, theirs)
         for metric, (used, ours, others) in tables.items():
             found = statistics.compare(
@@ -111,11 +111,28 @@ def _check_data(one: Arm, other: Arm) -> None:
         )
 
 
-def _evaluators(cell: Cell, arm: str, reference: Cell, reference_arm: str) -> list[str]:
-    """Return the evaluators both arms have, in the order of the first."""
-    theirs = {r.get("evaluator") for r in reference.rows if r.get("row") == reference_arm}
-    mine = [str(r.get("evaluator")) for r in cell.rows if r.get("row") == arm]
-    return [evaluator for evaluator in dict.fromkeys(mine) if evaluator in theirs]
+def _evaluators(one: Arm, other: Arm) -> list[str]:
+    """Return the evaluators both arms have, in the order of the first.
+
+    Raises:
+        UserError: one name stands for two things, such as SVMs of different kernels.
+    """
+    mine, theirs = _labels(one), _labels(other)
+    shared = [evaluator for evaluator in mine if evaluator in theirs]
+    for evaluator in shared:
+        if mine[evaluator] != theirs[evaluator]:
+            raise UserError(
+                f"compare: {one[1].name}: {evaluator} is {mine[evaluator]} in {one[0].path} and "
+                f"{theirs[evaluator]} in {other[0].path}; run one recipe with the other's evaluators"
+            )
+    return shared
+
+
+def _labels(arm: Arm) -> dict[str, str]:
+    """Return what each evaluator of an arm is, without its folds."""
+    _, cell, name = arm
+    rows = [row for row in cell.rows if row.get("row") == name]
+    return {str(r.get("evaluator")): str(r.get("evaluator_label")).split(", ")[0] for r in rows}
 
 
 def _tables(
@@ -160,7 +177,7 @@ def _check_folds(where: str, one: dict[str, Any], other: dict[str, Any]) -> None
         raise UserError(
             f"compare: {where}: {len(moved)} of {len(mine | theirs)} graphs are in other test "
             f"folds (graph {example}: fold {mine.get(example)} against {theirs.get(example)}); "
-            "run both recipes with the same seeds and evaluate.folds"
+            "run both recipes with the same seeds and folds"
         )
 
 

@@ -40,7 +40,10 @@ class Verdict:
 def verdicts(cell: Cell) -> list[Verdict]:
     """Put a cell's findings into words: each treatment against control and strongest floor."""
     found = [_verdict(cell, row) for row in cell.treatments()]
-    return found or [Verdict(cell.name, cell.title, "unknown", "no arm was trained.", "")]
+    nothing = "no arm was trained."
+    if cell.data.get("num_classes") == 0:
+        nothing = "the graphs have no class labels: they were embedded, nothing was evaluated."
+    return found or [Verdict(cell.name, cell.title, "unknown", nothing, "")]
 
 
 def _verdict(cell: Cell, main: Row) -> Verdict:
@@ -103,8 +106,10 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
     if best is None or own is None:
         return f"{opening}."
     found = difference(cell, main, floor, metric)
-    tail = ""
+    place = "above" if own > best else "below" if own < best else "level with"
+    said, tail = f"is {place} it", ""
     if found and tone_of(found, metric) != "unknown":
         tail = f" ({points(found['mean'], metric)}, {interval(found['ci'], metric, True)})"
-    place = "above" if own > best else "below" if own < best else "level with"
-    return f"{opening}; {label_of(main)}, at {show(own, metric)}, is {place} it{tail}."
+        if tone_of(found, metric) == "none":
+            said = "shows no evidence of a difference from it"
+    return f"{opening}; {label_of(main)}, at {show(own, metric)}, {said}{tail}."

@@ -20,6 +20,7 @@ METRICS = {
     "rmse": "RMSE",
     "mae": "MAE",
 }
+OFFICIAL = {"rocauc": "roc_auc", "ap": "average_precision", "acc": "accuracy"}  # names of OGB
 NOT_FRACTIONS = frozenset({"rmse", "mae", "mse", "r2"})
 LOWER_IS_BETTER = frozenset({"rmse", "mae", "mse"})
 
@@ -102,8 +103,11 @@ def metrics_of(rows: Iterable[Row]) -> list[str]:
 
 
 def primary(cell: Cell) -> str:
-    """Return the metric that headlines use: accuracy where it was measured."""
-    return (metrics_of(cell.rows) or ["accuracy"])[0]
+    """Return the metric that headlines use: the data set's official one, else accuracy."""
+    known = metrics_of(cell.rows) or ["accuracy"]
+    official = str(cell.data.get("metric"))
+    official = OFFICIAL.get(official, official)
+    return official if official in known else known[0]
 
 
 def measured(row: Row | None, metric: str) -> dict[str, Any]:
