@@ -20,6 +20,7 @@ from halpgraph.rundir import RunDir
 from halpgraph.statistics import summarise
 
 Arrays = dict[str, np.ndarray[Any, Any]]
+SPLITS = ("train", "valid", "val", "validation", "test")
 
 
 def export(
@@ -101,7 +102,7 @@ def evaluate_file(
             splits ``train``, ``test`` (and ``valid``), as positions.
         names: evaluators.
         folds: outer folds, where there are no named splits.
-        seeds: how many different splits into folds.
+        seeds: how many different splits into folds; named splits are one, and judged once.
 
     Raises:
         UserError: arrays missing or of the wrong shape, unknown evaluators, too small a class.
@@ -111,7 +112,9 @@ def evaluate_file(
     evaluators: dict[str, Evaluator] = {
         name: registry.evaluators.build(name, "--with") for name in names
     }
-    splits = [_folds(content, y, folds, seed) for seed in range(seeds)]
+    named: Arrays = {name: content[name] for name in SPLITS if name in content}
+    splits = [official(named, len(y))] if named else []
+    splits = splits or [stratified(y, folds, seed) for seed in range(seeds)]
     with threads(1):
         return [_row(name, e, z, y, splits) for name, e in evaluators.items()]
 
@@ -145,11 +148,3 @@ def _checked(content: Arrays, path: Path) -> tuple[np.ndarray[Any, Any], np.ndar
         row = int(np.flatnonzero(~np.isfinite(z).all(1))[0])
         raise UserError(f"{path}: z has NaN or infinite values (first in row {row})")
     return z.astype(np.float64), y
-
-
-def _folds(content: Arrays, y: np.ndarray[Any, Any], folds: int, seed: int) -> list[Fold]:
-    names = ("train", "valid", "val", "test")
-    named: Arrays = {name: content[name] for name in names if name in content}
-    if named:
-        return official(named, len(y))
-    return stratified(y, folds, seed)

@@ -12,8 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch_geometric.data import Data
 
 from halpgraph.data.load import from_list
-from halpgraph.device import threads
-from halpgraph.engine import Trainer, embed
+from halpgraph.device import pick_device, threads
+from halpgraph.engine import Trainer, build_method, embed
 from halpgraph.errors import UserError
 from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import read_recipe
@@ -97,10 +97,12 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "trainer_state_")
         data = from_list(_listed(X), self.features, name="transform", schema=self.schema_)
+        recipe = self._recipe()
+        device = pick_device(recipe.train.device)
         with threads(1):
-            trainer = Trainer(data.store, self._recipe(), self.seed)
-            trainer.load_state(self.trainer_state_)
-            rows = embed(trainer.method, trainer.store)
+            method = build_method(data.store, recipe, self.seed).to(device)
+            method.load_state_dict(self.trainer_state_["method"])
+            rows = embed(method, data.store.to(device))
         return np.asarray(rows.numpy())
 
     def _recipe(self) -> Recipe:

@@ -153,7 +153,7 @@ def _linear(
 
 def _noted(scores: Scores, graphs: Structure) -> Scores:
     if graphs.labels is None:
-        scores.notes.append("no node labels: degrees in their place")
+        scores.notes.append("no node labels among the features: degrees in their place")
     return scores
 
 

@@ -61,7 +61,9 @@ def nt_xent(
         -s(z1_i, z2_i) + log sum_j exp s(z1_i, z2_j)
 
     the positive being among the j. ``intra_view`` puts the other rows of the anchor's own view in
-    the sum as well, which is SimCLR's form; GraphCL contrasts with the other view only.
+    the sum as well, which is SimCLR's form; GraphCL contrasts with the other view only. (GraphCL's
+    preprint had the positive in the sum; its authors corrected eq. 3, which leaves it out as their
+    code does: ``graphcl_official`` with either view as the anchor.)
 
     Args:
         z1: first view.

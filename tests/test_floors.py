@@ -69,7 +69,7 @@ def test_sets_without_labels_use_degrees_and_say_so():
     for kind in ("labels", "wl"):
         scores = floor_scores(kind, data, stratified(data.y, 5, 0), 0)
         assert np.mean(scores.metrics["accuracy"]) == 1.0
-        assert "no node labels: degrees in their place" in scores.notes
+        assert "no node labels among the features: degrees in their place" in scores.notes
 
 
 def test_labels_are_found_beside_degrees():

@@ -25,8 +25,8 @@ class HaLP(nn.Module):
 
     One step: positives are made with the prototypes at hand and filtered; then the keys enter the
     bank; then, every ``refresh`` steps, new prototypes are found among the bank's keys. The term is
-    0 until the bank is full. Without a bank the prototypes come from the batch itself, before they
-    are used. In eval mode nothing is stored.
+    0 until the bank is full. Without a bank the prototypes come from the batch at hand, every
+    ``refresh`` steps, before they are used. In eval mode nothing is stored.
 
     There are ``prototypes`` of them, but never more than a quarter of the keys they are found among
     (2 at least): clusters of fewer keys would be the keys. With fewer than 2 the term is 0.

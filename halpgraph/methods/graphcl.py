@@ -20,7 +20,9 @@ from halpgraph.registry import methods
 class GraphCL(Method):
     """Graph contrastive learning of two views.
 
-    ``variant: paper`` contrasts two augmented views by symmetric NT-Xent. ``variant: official`` is
+    ``variant: paper`` contrasts two augmented views by symmetric NT-Xent, the positive being in the
+    denominator as in SimCLR and in the preprint's first eq. 3 (the corrected one leaves it out:
+    https://github.com/Shen-Lab/GraphCL/issues/2). ``variant: official`` is
     what the released code for TU data sets does, where the published rows come from: the recipe
     gives ``identity`` as the first view and an augmentation as the second, the original graph is
     the anchor, one direction, and the positive is left out of the denominator.

@@ -123,7 +123,7 @@ def _evaluators(one: Arm, other: Arm) -> list[str]:
         if mine[evaluator] != theirs[evaluator]:
             raise UserError(
                 f"compare: {one[1].name}: {evaluator} is {mine[evaluator]} in {one[0].path} and "
-                f"{theirs[evaluator]} in {other[0].path}; run one recipe with the other's evaluators"
+                f"{theirs[evaluator]} in {other[0].path}; run one with the other's evaluators"
             )
     return shared
 

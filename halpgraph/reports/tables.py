@@ -117,7 +117,8 @@ def overview(run: Run) -> Table:
     for (name, evaluator), row in sorted(
         keys.items(), key=lambda item: ORDER.get(str(item[1].get("kind")), 2)
     ):
-        label = ", ".join(names(row)) if many and row.get("kind") != "floor" else label_of(row)
+        twice = many and sum(row_name == name for row_name, _ in keys) > 1
+        label = ", ".join(names(row)) if twice else label_of(row)
         cells = [_overview_cell(cell, name, evaluator) for cell in run.cells]
         lines.append(Line((label, *cells), str(row.get("kind", ""))))
     if any(row.get("kind") == "treatment" for row in keys.values()):

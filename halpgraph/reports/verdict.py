@@ -105,7 +105,7 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
     opening = f"The strongest floor, {inside(label_of(floor))}, reaches {show(best, metric)}"
     if best is None or own is None:
         return f"{opening}."
-    found = difference(cell, main, floor, metric)
+    found = difference(cell, main, floor, metric, own=True)
     place = "above" if own > best else "below" if own < best else "level with"
     said, tail = f"is {place} it", ""
     if found and tone_of(found, metric) != "unknown":

@@ -129,8 +129,13 @@ def strongest_floor(cell: Cell, metric: str) -> Row | None:
     return max(plain, key=lambda row: sign * (mean_of(row, metric) or 0.0), default=None)
 
 
-def difference(cell: Cell, treatment: Row | None, row: Row | None, metric: str) -> Row | None:
-    """Return a treatment's difference to a row, by the row's evaluator or else its own."""
+def difference(
+    cell: Cell, treatment: Row | None, row: Row | None, metric: str, own: bool = False
+) -> Row | None:
+    """Return a treatment's difference to a row, by the row's evaluator or else its own.
+
+    With ``own`` by its own alone, for sentences that tell this row's mean beside it.
+    """
     if treatment is None or row is None:
         return None
     mine, theirs = treatment.get("evaluator"), row.get("evaluator")
@@ -142,7 +147,7 @@ def difference(cell: Cell, treatment: Row | None, row: Row | None, metric: str) 
         and d.get("reference_evaluator", theirs) == theirs
     ]
     by = {d.get("evaluator"): d for d in reversed(found)}
-    return by.get(theirs) or by.get(mine)
+    return by.get(mine) if own else by.get(theirs) or by.get(mine)
 
 
 def folds_of(row: Row | None, metric: str) -> str:

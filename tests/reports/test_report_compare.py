@@ -103,6 +103,16 @@ def test_other_folds_are_refused_and_named(tmp_path: Path) -> None:
         compare_runs([one, two])
 
 
+def test_evaluators_of_one_name_that_are_not_one_are_refused(tmp_path: Path) -> None:
+    one, two = run(tmp_path / "one"), run(tmp_path / "two")
+    scores = json.loads((two / "scores.json").read_text())
+    for row in scores["cells"][0]["rows"]:
+        row["evaluator_label"] = "SVM (linear), nested 5-fold"
+    (two / "scores.json").write_text(json.dumps(scores))
+    with pytest.raises(UserError, match=r"svm is SVM \(linear\) in .*two and "):
+        compare_runs([one, two])
+
+
 def test_same_folds_in_another_order_of_graphs_are_the_same(tmp_path: Path) -> None:
     one, two = run(tmp_path / "one"), run(tmp_path / "two")
     for file in two.glob("MUTAG/halp/seed-*/svm.json"):

@@ -16,7 +16,8 @@ from halpgraph.reports import svg, words
 from halpgraph.reports.console import print_scores
 from halpgraph.reports.maps import project
 from halpgraph.reports.markdown import escape
-from halpgraph.reports.source import Cell
+from halpgraph.reports.source import Cell, Run
+from halpgraph.reports.tables import overview
 from halpgraph.reports.verdict import verdicts
 
 
@@ -169,3 +170,27 @@ def test_console_without_scores_prints_nothing() -> None:
     out = io.StringIO()
     print_scores({"cells": []}, Console(file=out, width=80))
     assert out.getvalue().strip() == ""
+
+
+def test_the_floor_is_told_by_the_evaluator_of_the_mean_beside_it() -> None:
+    """A treatment has two evaluators, the floor its own: the sentence must not mix them."""
+    both = cell(0.002, (-0.011, 0.015), 0.74)
+    for row in both.rows[1:]:
+        row["evaluator"] = "knn"
+    both.differences.clear()
+    for evaluator, mean in (("svm", 0.05), ("knn", -0.098)):
+        found = {"treatment": "halp", "reference": "wl", "reference_evaluator": "svm", "p": 0.9}
+        found |= {"evaluator": evaluator, "metric": "accuracy", "mean": mean, "ci": [-0.2, 0.1]}
+        both.differences.append(found)
+    (said,) = verdicts(both)
+    assert f"{words.MINUS}9.8" in said.floor
+    assert "+5.0" not in said.floor
+
+
+def test_rows_of_several_evaluators_are_told_apart_in_the_overview() -> None:
+    one = cell(0.002, (-0.011, 0.015), 0.74)
+    again = [{**row, "evaluator": "knn", "evaluator_label": "kNN"} for row in one.rows]
+    many = Cell(name="MUTAG", data={}, rows=[*one.rows, *again], differences=[])
+    run = Run(Path(), {}, {}, "", [many, many])
+    labels = [line.cells[0] for line in overview(run).lines[:-1]]
+    assert len(set(labels)) == len(labels) == 6
