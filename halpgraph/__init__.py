@@ -17,13 +17,21 @@ _WHERE = {
     "HaLP": "halpgraph.heads._latent",
     "KeyBank": "halpgraph.memory",
     "hallucinate": "halpgraph.hallucination",
+    "rank_filter": "halpgraph.hallucination",
     "spherical_kmeans": "halpgraph.memory",
+    "variant_1_filter": "halpgraph.hallucination",
+    "variant_2_filter": "halpgraph.hallucination",
 }
 
 if TYPE_CHECKING:
     from halpgraph.data.store import GraphStore
     from halpgraph.estimator import GraphEmbedder
-    from halpgraph.hallucination import hallucinate
+    from halpgraph.hallucination import (
+        hallucinate,
+        rank_filter,
+        variant_1_filter,
+        variant_2_filter,
+    )
     from halpgraph.heads._latent import HaLP
     from halpgraph.memory import KeyBank, spherical_kmeans
     from halpgraph.runner import run
@@ -35,8 +43,11 @@ __all__ = [
     "KeyBank",
     "__version__",
     "hallucinate",
+    "rank_filter",
     "run",
     "spherical_kmeans",
+    "variant_1_filter",
+    "variant_2_filter",
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,15 @@ PACKAGES = (
     "grakel",
     "ogb",
 )
+
+
+def command() -> str:
+    """Return the command that started this process, as a shell takes it."""
+    program = Path(sys.argv[0])
+    ours = program.parent.name == "halpgraph" and program.name in ("cli.py", "__main__.py")
+    if ours or program.stem == "halpgraph":
+        return shlex.join(["halpgraph", *sys.argv[1:]])
+    return shlex.join(["python", *filter(None, sys.argv)])
 
 
 def versions() -> dict[str, str]:

@@ -11,26 +11,42 @@ from halpgraph.recipe import Recipe
 def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
     """Return the sentences a report prints."""
     train, seeds = recipe.train, len(recipe.seeds)
-    official = [info["name"] for info in infos if info.get("metric")]
+    official = [info for info in infos if info.get("metric")]
+    mute = [info["name"] for info in infos if info.get("num_classes") == 0]
     lines = [
         "Encoders see every graph of a set without its label (transductive) and are trained for "
         f"{train.epochs} epochs; the last epoch is evaluated. Nothing is stopped early and no "
         "epoch is chosen by a score.",
         f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed "
         "draws the initial weights, the batches, the views and the folds; all rows share both.",
-        f"{recipe.folds} outer folds, stratified and shuffled by the seed. Scaler and settings are "
-        f"chosen inside the training folds by an inner search ({_search(recipe)}); test folds are "
-        "used once.",
+        *([_folds(recipe)] if len(official) < len(infos) else []),
+        *[_official(recipe, info) for info in official],
         "sd over seeds: deviation of the seeds' means over all folds. sd over folds: deviation "
         "between the folds of one seed, averaged over seeds. The two must not be mixed up.",
         "Differences are paired over seeds and folds; intervals (95 %) and p-values use the "
         "variance correction of Nadeau and Bengio (2003) for overlapping training folds. Each "
         "interval is for one comparison; none is corrected for the number of comparisons.",
     ]
-    if official:
-        lines.append(f"{', '.join(official)}: the official split instead of folds, one test set.")
+    if mute:
+        lines.append(f"{', '.join(mute)}: no class labels, so nothing was evaluated.")
     lines += [f"{info['name']}: node features are {info['features']}." for info in infos]
     return lines
+
+
+def _folds(recipe: Recipe) -> str:
+    return (
+        f"{recipe.folds} outer folds, stratified and shuffled by the seed. Scaler and settings are "
+        f"chosen inside the training folds by an inner search ({_search(recipe)}); test folds are "
+        "used once."
+    )
+
+
+def _official(recipe: Recipe, info: dict[str, Any]) -> str:
+    return (
+        f"{info['name']}: the official split instead of folds, one test set, official metric "
+        f"{info['metric']}. Settings are chosen on the validation part, the scaler is fitted on "
+        f"the training part ({_search(recipe)})."
+    )
 
 
 def _search(recipe: Recipe) -> str:

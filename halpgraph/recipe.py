@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -21,10 +23,13 @@ from halpgraph.recipe_files import assign, merge
 
 FLOORS = ("majority", "labels", "labels+degree", "wl", "untrained", "wl+embedding")
 Spec = str | dict[str, Any]
+FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # what may be the name of a folder
+LARGEST_SEED = 2**32 - 1
+ARMS_DIFFER_IN = ("views", "encoder", "method", "head", "train")
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(_Section):
@@ -61,7 +66,7 @@ class Arm(_Section):
 class Recipe(_Section):
     """Everything a run depends on. Component settings are validated with all defaults filled in."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=FOLDER)]
     title: str = ""
     data: DataSettings
     views: list[Spec] = Field(min_length=1)
@@ -93,7 +98,7 @@ class Recipe(_Section):
     def cells(self) -> dict[str, Recipe]:
         """Return one recipe a grid point (data set, ablation value), by name; see ``grid``."""
         if not self.grid:
-            return {self.data.name: self}
+            return {_cell_part("data.name", self.data.name): self}
         plain = self.model_dump() | {"grid": {}}
         cells = {}
         for values in itertools.product(*self.grid.values()):
@@ -119,9 +124,12 @@ class Recipe(_Section):
 
 
 def _cell_part(key: str, value: Any) -> str:
+    """Return a grid value as a part of a folder's name; of a path, its last part."""
     text = value if isinstance(value, str) else json.dumps(value)
-    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in str(text))
-    return safe if key == "data.name" else f"{key.rsplit('.', 1)[-1]}-{safe}"
+    if key == "data.name":
+        text = PurePath(text).name.removesuffix(".zip")
+    safe = "".join(c if c.isalnum() or c in "._-" else "-" for c in text)
+    return safe.lstrip(".") or "data" if key == "data.name" else f"{key.rsplit('.', 1)[-1]}-{safe}"
 
 
 def validate(content: Mapping[str, Any], lines: Mapping[str, int] | None = None) -> Recipe:
@@ -138,7 +146,7 @@ def validate(content: Mapping[str, Any], lines: Mapping[str, int] | None = None)
         recipe = Recipe.model_validate(content)
     except ValidationError as error:
         raise UserError(_with_lines(registry.explain(error, "", Recipe, "recipe"), lines)) from None
-    problems: list[str] = []
+    problems = _not_plain(recipe)
     filled = {
         "views": _components(registry.views, recipe.views, "views", problems),
         "encoder": _components(registry.encoders, [recipe.encoder], "encoder", problems)[0],
@@ -167,18 +175,40 @@ def _components(
     return found
 
 
+def _not_plain(recipe: Recipe) -> list[str]:
+    """Return what YAML reads as something a run cannot write down, such as a date."""
+    try:
+        json.dumps(recipe.model_dump())
+    except (TypeError, ValueError) as error:
+        return [f"recipe: texts, numbers, lists and mappings only ({error}); put dates in quotes"]
+    return []
+
+
 def _combinations(recipe: Recipe) -> list[str]:
     """Return what cannot go together."""
-    problems = []
+    problems = [
+        f"arms.{name}: an arm's name is a folder's; use letters, digits, '.', '_', '-'"
+        for name in recipe.arms
+        if not re.match(FOLDER, name) or name == "floors"
+    ]
+    problems += [f"arms.{name}: is a floor's name" for name in recipe.arms if name in FLOORS]
+    problems += [
+        f"arms.{name}.set.{key}: arms differ in {', '.join(ARMS_DIFFER_IN)} only; "
+        "all else is shared, so that they can be compared"
+        for name, arm in recipe.arms.items()
+        for key in arm.set
+        if key.split(".")[0] not in ARMS_DIFFER_IN
+    ]
     if recipe.control is not None and recipe.control not in recipe.arms:
         known = ", ".join(recipe.arms)
         problems.append(f"control: no arm is called {recipe.control!r} - arms: {known}")
     if "wl+embedding" in recipe.floors and "wl" not in recipe.floors:
         problems.append("floors: 'wl+embedding' is read beside 'wl': add 'wl'")
-    if any(seed < 0 for seed in recipe.seeds):
-        problems.append(f"seeds: must not be negative (got {recipe.seeds})")
+    if any(not 0 <= seed <= LARGEST_SEED for seed in recipe.seeds):
+        what = "negative" if min(recipe.seeds) < 0 else f"above {LARGEST_SEED}"
+        problems.append(f"seeds: must not be {what} (got {recipe.seeds})")
     for key, values in recipe.grid.items():
-        if key.split(".")[0] not in ("data", "views", "encoder", "method", "head", "train"):
+        if key.split(".")[0] not in ("data", *ARMS_DIFFER_IN):
             problems.append(f"grid.{key}: only data, views, encoder, method, head and train vary")
         if not values:
             problems.append(f"grid.{key}: no values")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def read_recipe(
     """
     path = find_recipe(name)
     content, lines = _load(path, ())
+    before = copy.deepcopy(content)
     for text in overrides:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
@@ -52,8 +54,11 @@ def read_recipe(
             parsed = yaml.safe_load(value)
         except yaml.YAMLError as error:
             raise UserError(f"--set {key}: not valid YAML: {_short(error)}") from None
-        assign(content, key.strip(), parsed, "--set")
-    content.setdefault("name", path.stem)
+        key = key.strip()
+        assign(content, key, parsed, "--set")
+        lines = {k: n for k, n in lines.items() if not f"{k}.".startswith(f"{key}.")}
+    _retitle(content, before)
+    content.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_") or "recipe")
     return content, lines
 
 
@@ -70,7 +75,23 @@ def _load(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str,
         raise UserError(f"{path.name}: extends: must be the path of one recipe (got {parent!r})")
     beside = path.parent / parent
     base, _ = _load(beside if beside.is_file() else find_recipe(parent), (*seen, path))
-    return merge(base, content), lines
+    merged = merge(base, content)
+    _retitle(merged, base)
+    return merged, lines
+
+
+def _retitle(content: dict[str, Any], before: Mapping[str, Any]) -> None:
+    """Let a title that was taken over name the data set that took the place of its own."""
+    old, new = _data_name(before), _data_name(content)
+    title = content.get("title")
+    if isinstance(title, str) and title == before.get("title") and old and new:
+        content["title"] = re.sub(rf"\b{re.escape(old)}\b", lambda _: new, title)
+
+
+def _data_name(content: Mapping[str, Any]) -> str:
+    data = content.get("data")
+    name = data.get("name") if isinstance(data, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def parse(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -92,6 +113,8 @@ def parse(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UserError(f"{path.name}: not a valid recipe: {_short(error)}") from None
+    except RecursionError:
+        raise UserError(f"{path.name}: not a valid recipe: nested too deeply") from None
     if not isinstance(content, dict):
         raise UserError(f"{path.name}: a recipe is a mapping of keys to values, see recipes/")
     return content, lines

@@ -7,7 +7,7 @@ import importlib
 import importlib.metadata
 import inspect
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -113,7 +113,12 @@ class Registry:
                 continue
             default = ... if par.default is par.empty else par.default
             fields[arg] = (hints.get(arg, Any), default)
-        config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+        config = ConfigDict(
+            extra="forbid",
+            allow_inf_nan=False,
+            arbitrary_types_allowed=True,
+            protected_namespaces=(),
+        )
         return create_model(f"{self.room}.{name}", __config__=config, **fields)
 
     def settings(self, spec: str | Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -165,13 +170,26 @@ def explain(error: ValidationError, where: str, schema: type[BaseModel], owner: 
         key = f"{where}.{path}" if where else path
         last = str(item["loc"][-1]) if item["loc"] else ""
         if item["type"] == "extra_forbidden":
-            hint = did_you_mean(last, schema.model_fields) if len(item["loc"]) == 1 else ""
+            known = _fields(schema, item["loc"][:-1])
+            hint = did_you_mean(last, known) if known else ""
             lines.append(f"{key}: unknown setting for {owner}{hint} (got {item['input']!r})")
         elif item["type"] == "missing":
             lines.append(f"{key}: missing; {owner} needs it")
         else:
-            lines.append(f"{key}: {item['msg']} (got {item['input']!r})")
+            said = item["msg"].removeprefix("Value error, ")
+            lines.append(f"{key}: {said} (got {item['input']!r})")
     return lines
+
+
+def _fields(schema: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    """Return the settings of a section inside a schema; nothing where the path is no section."""
+    for part in path:
+        found = schema.model_fields.get(str(part))
+        inner = found.annotation if found is not None else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        schema = inner
+    return list(schema.model_fields)
 
 
 views = Registry("views")

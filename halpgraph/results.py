@@ -50,7 +50,7 @@ def write_scores(folder: RunDir, recipe: Recipe, cells: Sequence[Cell]) -> None:
 
 def _cell(folder: RunDir, name: str, recipe: Recipe, info: Entry) -> Entry:
     rows, tables = [], {}
-    for row in _rows(folder, name, recipe):
+    for row in _rows(folder, name, recipe, info):
         paths = [where / f"{row['evaluator']}.json" for where in row.pop("folders")]
         if not all(path.is_file() for path in paths):
             continue
@@ -69,10 +69,11 @@ def _cell(folder: RunDir, name: str, recipe: Recipe, info: Entry) -> Entry:
     }
 
 
-def _rows(folder: RunDir, cell: str, recipe: Recipe) -> Iterator[Entry]:
+def _rows(folder: RunDir, cell: str, recipe: Recipe, info: Entry) -> Iterator[Entry]:
     """Yield every row of a cell, floors first, the treatment last, and where its files lie."""
     keys = evaluator_keys(recipe.evaluators)
-    labels = {key: evaluator_label(spec, recipe.folds) for key, spec in keys.items()}
+    how = "official split" if info.get("metric") else f"nested {recipe.folds}-fold"
+    labels = {key: evaluator_label(spec, how) for key, spec in keys.items()}
     for floor in recipe.floors:
         own = keys if floor == "untrained" else {"svm": None}
         for key in own:
@@ -105,10 +106,10 @@ def _kind(recipe: Recipe, arm: str) -> str:
     return "control" if arm == recipe.control else "treatment"
 
 
-def evaluator_label(spec: Entry, folds: int) -> str:
+def evaluator_label(spec: Entry, how: str) -> str:
     """Return how an evaluator is called in tables."""
     evaluator = registry.evaluators.build(spec, "evaluators")
-    return f"{getattr(evaluator, 'label', spec['name'])}, nested {folds}-fold"
+    return f"{getattr(evaluator, 'label', spec['name'])}, {how}"
 
 
 def _train_seconds(folder: Path) -> float:
@@ -159,8 +160,8 @@ def _csv(folder: RunDir, cells: Sequence[Cell]) -> str:
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
     table.writerow(["cell", "row", "kind", "evaluator", "metric", "seed", "fold", "value"])
-    for name, recipe, _ in cells:
-        for row in _rows(folder, name, recipe):
+    for name, recipe, info in cells:
+        for row in _rows(folder, name, recipe, info):
             for seed, where in zip(recipe.seeds, row["folders"], strict=True):
                 path = where / f"{row['evaluator']}.json"
                 metrics = read_json(path)["metrics"] if path.is_file() else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -16,10 +17,17 @@ from halpgraph import __version__
 from halpgraph.data.load import DataSet, load
 from halpgraph.device import pick_device, threads
 from halpgraph.engine import Trainer
-from halpgraph.environment import available_cores, git_state, machine, peak_memory_mb, versions
+from halpgraph.environment import (
+    available_cores,
+    command,
+    git_state,
+    machine,
+    peak_memory_mb,
+    versions,
+)
 from halpgraph.errors import RunError, UserError
-from halpgraph.files import digest, read_json, write_json
-from halpgraph.folds import make_folds
+from halpgraph.files import digest, plain, read_json, write_json
+from halpgraph.folds import class_labels, make_folds
 from halpgraph.jobs import Job, run_job
 from halpgraph.progress import following
 from halpgraph.recipe import Recipe, validate
@@ -66,6 +74,8 @@ def run(
         UserError: the recipe or the data cannot be used.
         RunError: a job failed; the others were finished, and what there is was kept.
     """
+    if isinstance(recipe, Recipe) and overrides:
+        raise UserError("overrides: a validated recipe is run as it is; change it, or name a file")
     plan = recipe if isinstance(recipe, Recipe) else read_and_validate(recipe, overrides)
     if dataset is not None:
         plan = _about(plan, dataset)
@@ -81,10 +91,15 @@ def run(
 
 def _about(recipe: Recipe, dataset: DataSet) -> Recipe:
     """Return the recipe with the name of the user's own data set in it."""
-    if "data.name" in recipe.grid:
-        raise UserError("dataset: the recipe's grid runs over named sets; give one or the other")
-    data = recipe.data.model_copy(update={"name": str(dataset.info["name"])})
-    return recipe.model_copy(update={"data": data})
+    for key in recipe.grid:
+        if key.split(".")[0] == "data":
+            raise UserError(f"dataset: the recipe's grid runs over {key}; give one or the other")
+    for key in recipe.data.model_dump(exclude={"name"}, exclude_defaults=True):
+        raise UserError(f"data.{key}: the dataset is made already; say it where it is made")
+    name = str(dataset.info["name"])
+    data = recipe.data.model_copy(update={"name": name})
+    title = re.sub(rf"\b{re.escape(recipe.data.name)}\b", lambda _: name, recipe.title)
+    return recipe.model_copy(update={"data": data, "title": title})
 
 
 def read_and_validate(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -117,13 +132,27 @@ def prepare(
 
 
 def _try(cell: Cell) -> None:
-    for arm in cell.recipe.arms:
-        recipe = cell.recipe.arm(arm)
+    arms = {name: cell.recipe.arm(name) for name in cell.recipe.arms}
+    for name, recipe in arms.items():
+        if name != cell.recipe.control and recipe == arms.get(str(cell.recipe.control)):
+            raise UserError(
+                f"arms.{name}: the same as its control {cell.recipe.control}, there is nothing to "
+                "compare; set something else in one of them"
+            )
         pick_device(recipe.train.device)
         Trainer(cell.data.store.subset([0, 1][: len(cell.data.store)]), recipe, 0)
     if cell.data.y is not None:
-        for seed in cell.recipe.seeds:
-            make_folds(cell.data, cell.recipe.folds, seed)
+        try:
+            _try_labels(cell)
+        except UserError as error:
+            raise UserError(f"{cell.name}: {error}") from None
+
+
+def _try_labels(cell: Cell) -> None:
+    if len(set(class_labels(cell.data.y).tolist())) < 2:
+        raise UserError("y: all graphs are of one class; an evaluation needs two or more")
+    for seed in cell.recipe.seeds:
+        make_folds(cell.data, cell.recipe.folds, seed)
 
 
 def run_folder(recipe: Recipe, cells: Sequence[Cell], runs: str | Path) -> RunDir:
@@ -133,8 +162,13 @@ def run_folder(recipe: Recipe, cells: Sequence[Cell], runs: str | Path) -> RunDi
 
 def fingerprint(recipe: Recipe, cells: Sequence[Cell]) -> str:
     """Return a hash of the recipe, the data and this package's version."""
-    data = [cell.data.info["fingerprint"] for cell in cells]
-    return digest([recipe.fingerprint, data, __version__])
+    return digest([recipe.fingerprint, [_identity(cell.data) for cell in cells], __version__])
+
+
+def _identity(data: DataSet) -> Any:
+    """Return what tells a data set from others: its tensors and, if any, its official split."""
+    tensors = data.info["fingerprint"]
+    return [tensors, plain(dict(data.splits))] if data.splits else tensors
 
 
 def plan_jobs(folder: RunDir, cells: Sequence[Cell]) -> tuple[list[Job], list[Job]]:
@@ -170,17 +204,15 @@ def _work(
     waves = plan_jobs(folder, cells)
     with following(folder, [*waves[0], *waves[1]], quiet):
         for wave in waves:
-            failures = _side_by_side(wave, {c.name: c.data for c in cells}, recipe, jobs)
+            failures = _side_by_side(wave, {c.name: c.data for c in cells}, jobs)
             if failures:
                 raise RunError("\n".join(failures))
     _write_environment(folder, recipe, started, cpu)
     write_scores(folder, recipe, [(c.name, c.recipe, c.data.info) for c in cells])
 
 
-def _side_by_side(
-    wave: Sequence[Job], data: dict[str, DataSet], recipe: Recipe, jobs: int | None
-) -> list[str]:
-    on_gpu = recipe.train.device not in ("cpu",)
+def _side_by_side(wave: Sequence[Job], data: dict[str, DataSet], jobs: int | None) -> list[str]:
+    on_gpu = any(job.recipe.train.device != "cpu" for job in wave)
     number = min(jobs or (1 if on_gpu else available_cores()), max(len(wave), 1))
     if number < 1:
         raise UserError(f"--jobs {jobs}: must be at least 1")
@@ -212,7 +244,7 @@ def _write_environment(folder: RunDir, recipe: Recipe, started: float, cpu: floa
     """Write what the run ran on. An interrupted run's time counts from its last start."""
     peaks = [read_json(path)["peak_memory_mb"] for path in folder.path.glob("*/*/seed-*/job.json")]
     content = {
-        "command": " ".join(["halpgraph", *sys.argv[1:]]),
+        "command": command(),
         "versions": versions(),
         **machine(),
         "device": recipe.train.device,

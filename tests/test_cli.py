@@ -125,6 +125,11 @@ def test_exit_codes_of_the_installed_command() -> None:
     assert good.returncode == 0
 
 
+def test_runs_as_a_module_too() -> None:
+    command = [sys.executable, "-m", "halpgraph", "list", "heads"]
+    assert "halp" in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_check_is_valid_and_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     found = json.loads(call("check", "graphcl_mutag", "--set", "seeds=[0,1]", "--json"))
@@ -244,9 +249,10 @@ def test_evaluate_uses_named_splits(tmp_path: Path) -> None:
     path = _file(tmp_path, z=Z, y=Y, train=np.arange(20), test=np.arange(20, 30))
     rows = json.loads(call("evaluate", path, "--with", "knn", "--seeds", "1", "--json"))
     assert rows[0]["metrics"]["accuracy"]["n_folds"] == 1
-    text = call("evaluate", path, "--with", "knn", "--seeds", "1")
+    text = call("evaluate", path, "--with", "knn")
     assert "accuracy" in text
     assert "interval" not in text  # there is none of one value
+    assert "over splits" not in text  # one split is no spread, whatever --seeds says
 
 
 def test_compare_two_runs(finished: Path, tmp_path: Path) -> None:
@@ -289,6 +295,7 @@ def test_estimator_in_a_scikit_learn_pipeline() -> None:
     assert cross_val_score(pipe, graphs, y, cv=2).shape == (2,)
     z = embedder.fit(graphs).transform(graphs)
     assert z.shape == (40, 96)
+    np.testing.assert_allclose(embedder.transform(graphs[:1]), z[:1], rtol=1e-5, atol=1e-5)
     again = pickle.loads(pickle.dumps(embedder))
     np.testing.assert_array_equal(again.transform(graphs), z)
     assert len(embedder.history_) == 2

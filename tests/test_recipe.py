@@ -54,6 +54,16 @@ def test_shipped_recipe_is_valid_and_locks_to_itself(name: str) -> None:
         ("grid={seeds: [[1]]}", ["grid.seeds"]),
         ("name=../../etc", ["name"]),
         ("data.features=[colour]", ["data.features", "labels"]),
+        ("seeds=[4294967296]", ["seeds", "4294967295"]),
+        ("train.epoch=3", ["train.epoch", "did you mean 'epochs'"]),
+        ("train.lr=.inf", ["train.lr", "finite"]),
+        ("method.temperature=.inf", ["method.temperature", "finite"]),
+        ("grid={head.mu: [2020-01-01]}", ["date", "quotes"]),
+        ("arms={../up: {}, graphcl: {}}", ["arms.../up", "folder"]),
+        ("arms={floors: {}, graphcl: {}}", ["arms.floors"]),
+        ("arms={untrained: {}, graphcl: {}}", ["arms.untrained", "floor"]),
+        ("arms.graphcl.set={folds: 5}", ["arms.graphcl.set.folds", "encoder, method, head, train"]),
+        ("arms.graphcl.set={data.name: NCI1}", ["arms.graphcl.set.data.name"]),
     ],
 )
 def test_mistake_is_named(override: str, words: list[str]) -> None:
@@ -76,6 +86,12 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
     assert any("method.temprature" in line and "(line 5)" in line for line in lines)
 
 
+def test_the_line_of_a_key_that_was_set_on_the_command_line_is_not_told() -> None:
+    with pytest.raises(UserError, match=r"^title: .*\)$") as caught:
+        load("graphcl_mutag", "title=3")
+    assert "line" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -85,6 +101,7 @@ def test_all_mistakes_come_at_once_with_their_lines(tmp_path: Path) -> None:
         ("a: [1, 2", ["line"]),
         ("- 1\n- 2", ["mapping"]),
         ("", ["mapping"]),
+        ("a: " + "[" * 1100 + "]" * 1100, ["deep"]),
         ("extends: [a]", ["extends"]),
         ("extends: nowhere_at_all", ["nowhere_at_all"]),
     ],
@@ -154,6 +171,32 @@ def test_grid_makes_a_cell_a_point() -> None:
     assert cells["PTC_MR_mu-0.5"].head["mu"] == 0.5  # type: ignore[index]
     assert cells["PTC_MR_mu-0.5"].data.name == "PTC_MR"
     assert cells["MUTAG_mu-0"].arm("graphcl").head is None
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [("/a/b/MINE.zip", "MINE"), ("../up/MINE", "MINE"), ("..", "data"), ("my set", "my-set")],
+)
+def test_a_cell_s_folder_stays_inside_the_run(name: str, cell: str) -> None:
+    recipe = load("graphcl_mutag", f"data.name={name}")
+    assert list(recipe.cells()) == [cell]
+    assert recipe.cells()[cell].data.name == name
+
+
+def test_the_title_names_the_data_that_is_used(tmp_path: Path) -> None:
+    title = "GraphCL with and without the HaLP head on "
+    assert load("graphcl_mutag").title == title + "MUTAG"
+    assert load("graphcl_mutag", "data.name=PTC_MR").title == title + "PTC_MR"
+    assert load("graphcl_mutag", "data.name=PTC_MR", "title=On MUTAG").title == "On MUTAG"
+    path = tmp_path / "mine.yaml"
+    path.write_text("extends: graphcl_mutag\ndata: {name: PTC_MR}\n")
+    assert load(str(path)).title == title + "PTC_MR"
+
+
+def test_any_file_name_makes_a_name(tmp_path: Path) -> None:
+    path = tmp_path / "my recipe (2).yaml"
+    path.write_text("extends: graphcl_mutag\n")
+    assert load(str(path)).name == "my-recipe-2"
 
 
 def test_fingerprint_moves_with_results_only() -> None:

@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 from small import small_data, small_recipe
 
-from halpgraph import files
+from halpgraph import files, runner
 from halpgraph.embeddings import read_arrays
 from halpgraph.engine import Trainer
+from halpgraph.environment import command
 from halpgraph.errors import RunError, UserError
+from halpgraph.files import read_json
 from halpgraph.rundir import RunDir
 from halpgraph.runner import run
 
@@ -236,6 +238,33 @@ def test_class_smaller_than_folds_is_refused_before_training(tmp_path: Path) -> 
     assert not list(tmp_path.iterdir())
 
 
+def test_the_title_names_the_user_s_own_data(tmp_path: Path) -> None:
+    assert small_run(tmp_path).scores["title"].endswith("on small")
+
+
+def test_an_arm_that_is_its_control_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"arms\.halp: the same as its control graphcl"):
+        small_run(tmp_path, head=None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_class_is_refused_before_training(tmp_path: Path) -> None:
+    data = small_data()
+    data.y = np.zeros(len(data.store), np.int64)
+    with pytest.raises(UserError, match="small: y: all graphs are of one class"):
+        run(small_recipe(), runs=tmp_path, dataset=data, quiet=True, jobs=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_is_what_a_shell_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/a/bin/halpgraph", "run", "x", "--set", "seeds=[0, 1]"])
+    assert command() == "halpgraph run x --set 'seeds=[0, 1]'"
+    monkeypatch.setattr(sys, "argv", ["/a/halpgraph/__main__.py", "run", "x"])
+    assert command() == "halpgraph run x"
+    monkeypatch.setattr(sys, "argv", ["mine.py", "3"])
+    assert command() == "python mine.py 3"
+
+
 def test_missing_tracker_is_refused_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,4 +318,58 @@ def test_no_labels_still_embeds(tmp_path: Path) -> None:
     data = from_list(graphs, name="small")
     folder = run(small_recipe(), runs=tmp_path, dataset=data, quiet=True, jobs=1)
     assert (folder.job("small", "halp", 0) / "embeddings.npz").is_file()
-    assert "not measured" in (folder.path / "report.md").read_text()
+    report = (folder.path / "report.md").read_text()
+    assert "no class labels: they were embedded, nothing was evaluated" in report
+    assert "no class labels, so nothing was evaluated" in " ".join(folder.scores["protocol"])
+
+
+def test_another_official_split_is_another_run(tmp_path: Path) -> None:
+    found = []
+    for last in (39, 38):
+        data = small_data()
+        data.splits = {
+            "train": np.arange(24),
+            "valid": np.arange(24, 32),
+            "test": np.arange(32, last),
+        }
+        found.append(run(small_recipe(), runs=tmp_path, dataset=data, quiet=True, jobs=1))
+    assert found[0].path != found[1].path
+    tested = [
+        sum(f >= 0 for f in read_json(folder.job("small", "halp", 0) / "knn.json")["fold"])
+        for folder in found
+    ]
+    assert tested == [7, 6]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data__features": ["degree"]}, r"data\.features: the dataset is made already"),
+        ({"grid": {"data.degree_cap": [4, 8]}}, r"grid runs over data\.degree_cap"),
+    ],
+)
+def test_settings_that_a_dataset_cannot_follow_are_refused(
+    tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        small_run(tmp_path, **changes)
+    with pytest.raises(UserError, match="overrides"):
+        run(small_recipe(), overrides=["seeds=[3]"], runs=tmp_path)
+
+
+def test_an_arm_on_a_gpu_is_not_forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backends = []
+
+    class Pool:
+        def __init__(self, n_jobs: int, backend: str, batch_size: int) -> None:
+            backends.append(backend)
+
+        def __call__(self, calls: object) -> list[None]:
+            return []
+
+    monkeypatch.setattr(runner.joblib, "Parallel", Pool)
+    arms = {"here": {"set": {"head": None}}, "there": {"set": {"train.device": "cuda"}}}
+    recipe = small_recipe(arms=arms, control="here")
+    wave, _ = runner.plan_jobs(RunDir(tmp_path), [runner.Cell("small", recipe, small_data())])
+    runner._side_by_side(wave, {}, 2)
+    assert backends == ["loky"]

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from halpgraph.files import plain
+
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe; repeatable."),
@@ -20,9 +22,5 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def echo_json(content: Any) -> None:
-    """Print JSON on standard output."""
-    typer.echo(json.dumps(content, indent=1, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+    """Print JSON on standard output; what was not measured is null."""
+    typer.echo(json.dumps(plain(content), indent=1, default=str, allow_nan=False))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,7 +40,8 @@ def check(name: Name, data: Data = None, as_json: Json = False) -> None:
         echo_json(found)
         return
     for key, value in found.items():
-        typer.echo(f"{key}: {value}")
+        if value not in (None, [], 0):
+            typer.echo(f"{key.replace('_', ' ')}: {_words(value)}")
 
 
 @app.command(epilog="Example: halpgraph data get PROTEINS")
@@ -53,3 +54,12 @@ def get(name: Name, data: Data = None, as_json: Json = False) -> None:
         echo_json({"name": name, "path": path})
     else:
         typer.echo(str(path))
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k.replace('_', ' ')} {_words(v)}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        joint = ", " if any(isinstance(v, str) for v in value) else " / "
+        return joint.join(str(v).replace("_", " ") for v in value)
+    return str(value)

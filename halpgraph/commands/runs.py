@@ -86,12 +86,16 @@ def check(
             f"{cell['found_in']}"
         )
     typer.echo(
-        f"  {len(found['arms'])} arms ({', '.join(found['arms'])}), {found['seeds']} seeds, "
-        f"{found['trainings']} trainings\n"
+        f"  {_many(len(found['arms']), 'arm')} ({', '.join(found['arms'])}), "
+        f"{_many(found['seeds'], 'seed')}, {_many(found['trainings'], 'training')}\n"
         f"  roughly {found['minutes_text']} on {found['cores']} cores, "
         f"{found['memory_mb']:.0f} MB a process\n"
         f"  {found['run']} ({found['state']})"
     )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def compare(

@@ -67,6 +67,7 @@ def load(
     data.info["found_in"] = f"{reading.found.place}: {reading.found.path}"
     data.splits, data.metric = reading.splits, reading.metric
     if reading.splits:
+        data.info["metric"] = reading.metric
         sizes = ", ".join(f"{len(ids)} {part}" for part, ids in reading.splits.items())
         data.info["notes"].append(f"official split ({sizes}), official metric {reading.metric}")
     return data

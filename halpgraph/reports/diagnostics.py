@@ -124,7 +124,7 @@ def _share(key: str) -> Callable[[dict[str, Any]], Any]:
 
     def value(entry: dict[str, Any]) -> float | None:
         seconds, whole = (entry.get("head") or {}).get(key), entry.get("seconds")
-        if not is_number(seconds) or not is_number(whole) or not whole:
+        if seconds is None or not is_number(seconds) or not is_number(whole) or not whole:
             return None
         return float(seconds) * int(entry.get("steps", 1)) / float(whole)
 

@@ -111,6 +111,24 @@ def test_what_a_report_says_of_it(molhiv: Path, capsys: pytest.CaptureFixture[st
     assert found["place"] == "data folder"
 
 
+def test_a_run_uses_the_official_split_and_metric(molhiv: Path, tmp_path: Path) -> None:
+    from small import small_recipe
+
+    from halpgraph.reports.source import read_run
+    from halpgraph.reports.words import primary
+    from halpgraph.runner import run
+
+    recipe = small_recipe(data__name=NAME, train__batch_size=4)
+    folder = run(recipe, runs=tmp_path / "runs", data=molhiv.parent, quiet=True, jobs=1)
+    protocol = " ".join(folder.scores["protocol"])
+    assert "official split instead of folds, one test set, official metric rocauc" in protocol
+    assert "outer folds" not in protocol
+    (cell,) = read_run(folder.path).cells
+    assert primary(cell) == "roc_auc"
+    assert {row["evaluator_label"] for row in cell.rows} == {"kNN (cosine), official split"}
+    assert all(row["metrics"]["roc_auc"]["n_folds"] == 1 for row in cell.rows)
+
+
 @pytest.mark.parametrize("place", ["ogbg_molhiv_pyg", "ogb/ogbg_molhiv"])
 def test_other_places_in_a_data_folder(place: str, molhiv: Path) -> None:
     target = molhiv.parent / place

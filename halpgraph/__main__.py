@@ -1,0 +1,5 @@
+"""``python -m halpgraph``: the command line."""
+
+from halpgraph.cli import main
+
+main()
