@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -87,8 +88,11 @@ def read_arrays(path: Path) -> Arrays:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except Exception as error:
+        why = str(error).split(". If you trust")[0]  # NumPy's advice to run what is inside
+        why = why if zipfile.is_zipfile(path) else "no archive"
         raise UserError(
-            f"{path}: not a readable .npz file of plain arrays ({type(error).__name__}: {error})"
+            f"{path}: not a readable .npz file of plain arrays ({why}); "
+            "write one with numpy.savez(file, z=z, y=y)"
         ) from None
 
 

@@ -14,6 +14,15 @@ from typing import IO, Any
 from halpgraph.errors import RunError, UserError
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _umask()
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of ``path`` that takes its place when the block ends well.
@@ -26,6 +35,7 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         os.close(handle)
+        os.chmod(name, 0o666 & ~_UMASK)  # as a file that is simply opened; mkstemp's is private
         yield Path(name)
         with open(name, "rb") as done:
             os.fsync(done.fileno())

@@ -11,14 +11,25 @@ from halpgraph.recipe import Recipe
 def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
     """Return the sentences a report prints."""
     train, seeds = recipe.train, len(recipe.seeds)
-    official = [info for info in infos if info.get("metric")]
-    mute = [info["name"] for info in infos if info.get("num_classes") == 0]
     lines = [
         "Encoders see every graph of a set without its label (transductive) and are trained for "
-        f"{train.epochs} epochs; the last epoch is evaluated. Nothing is stopped early and no "
-        "epoch is chosen by a score.",
+        f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}; the last epoch is evaluated. "
+        "Nothing is stopped early and no epoch is chosen by a score.",
         f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed "
         "draws the initial weights, the batches, the views and the folds; all rows share both.",
+    ]
+    mute = [info["name"] for info in infos if info.get("num_classes") == 0]
+    if len(mute) < len(infos):
+        lines += _evaluation(recipe, infos)
+    if mute:
+        lines.append(f"{', '.join(mute)}: no class labels, so nothing was evaluated.")
+    lines += [f"{info['name']}: node features are {info['features']}." for info in infos]
+    return lines
+
+
+def _evaluation(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
+    official = [info for info in infos if info.get("metric")]
+    return [
         *([_folds(recipe)] if len(official) < len(infos) else []),
         *[_official(recipe, info) for info in official],
         "sd over seeds: deviation of the seeds' means over all folds. sd over folds: deviation "
@@ -27,10 +38,6 @@ def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
         "variance correction of Nadeau and Bengio (2003) for overlapping training folds. Each "
         "interval is for one comparison; none is corrected for the number of comparisons.",
     ]
-    if mute:
-        lines.append(f"{', '.join(mute)}: no class labels, so nothing was evaluated.")
-    lines += [f"{info['name']}: node features are {info['features']}." for info in infos]
-    return lines
 
 
 def _folds(recipe: Recipe) -> str:

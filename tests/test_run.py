@@ -64,6 +64,8 @@ def test_a_run_leaves_everything_a_report_needs(tmp_path: Path) -> None:
     assert environment["versions"]["torch"]
     assert environment["peak_memory_mb"] > 0
     assert not list(folder.path.rglob("*.tmp"))
+    (tmp_path / "plain").touch()  # others may read what they may read of a file simply made
+    assert (folder.path / "report.html").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_scores_are_those_of_the_files(tmp_path: Path) -> None:
@@ -109,7 +111,8 @@ def test_finished_run_is_reused_and_a_change_gets_a_new_folder(tmp_path: Path) -
     assert first.finished
 
 
-def test_killed_run_goes_on_bit_equally(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_killed_run_goes_on_bit_equally(tmp_path: Path, jobs: int) -> None:
     """A process is killed by SIGKILL in mid-training; the same command ends with the same bits."""
     script = tmp_path / "go.py"
     script.write_text(
@@ -124,11 +127,13 @@ def test_killed_run_goes_on_bit_equally(tmp_path: Path) -> None:
             return slow(self)
         engine.Trainer.train_epoch = train_epoch
         recipe = small_recipe(train__epochs=8, train__checkpoint_every=1)
-        runner.run(recipe, runs=sys.argv[1], dataset=small_data(), quiet=True, jobs=1)
+        runs, _, jobs = sys.argv[1:]
+        runner.run(recipe, runs=runs, dataset=small_data(), quiet=True, jobs=int(jobs))
         """)
     )
     runs = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, script, runs, Path(__file__).parent])
+    words = [sys.executable, script, runs, Path(__file__).parent, str(jobs)]
+    process = subprocess.Popen(words)
     wanted, start = runs.name, time.monotonic()
     while time.monotonic() - start < 120:
         lines = [p.read_text().count("\n") for p in runs.glob("*/small/*/seed-*/metrics.jsonl")]
@@ -138,6 +143,7 @@ def test_killed_run_goes_on_bit_equally(tmp_path: Path) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    time.sleep(1.0)  # for its workers to notice
     assert wanted
     left = next(runs.iterdir())
     assert not RunDir(left).finished
@@ -320,7 +326,9 @@ def test_no_labels_still_embeds(tmp_path: Path) -> None:
     assert (folder.job("small", "halp", 0) / "embeddings.npz").is_file()
     report = (folder.path / "report.md").read_text()
     assert "no class labels: they were embedded, nothing was evaluated" in report
-    assert "no class labels, so nothing was evaluated" in " ".join(folder.scores["protocol"])
+    protocol = " ".join(folder.scores["protocol"])
+    assert "no class labels, so nothing was evaluated" in protocol
+    assert "folds" not in protocol.replace("the views and the folds", "")
 
 
 def test_another_official_split_is_another_run(tmp_path: Path) -> None:
@@ -373,3 +381,21 @@ def test_an_arm_on_a_gpu_is_not_forked(tmp_path: Path, monkeypatch: pytest.Monke
     wave, _ = runner.plan_jobs(RunDir(tmp_path), [runner.Cell("small", recipe, small_data())])
     runner._side_by_side(wave, {}, 2)
     assert backends == ["loky"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers are forked on Linux")
+def test_a_killed_worker_ends_the_run_which_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent, real = os.getpid(), Trainer.train_epoch
+
+    def killed(self: Trainer) -> Any:
+        if os.getpid() != parent and self.head is not None and self.epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self)
+
+    monkeypatch.setattr(Trainer, "train_epoch", killed)
+    with pytest.raises(RunError, match="a worker process was killed"):
+        small_run(tmp_path, jobs=2)
+    monkeypatch.undo()
+    assert results(small_run(tmp_path, jobs=2)) == results(small_run(tmp_path / "whole"))

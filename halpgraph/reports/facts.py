@@ -10,6 +10,8 @@ from halpgraph.reports.source import Cell, Run, SeedFolder
 from halpgraph.reports.tables import NOTHING, Line, Table, ordered
 from halpgraph.reports.words import NOT_MEASURED, is_number, names, number, seconds
 
+NOT_STATED = "not stated"
+
 
 def said(value: Any) -> str:
     """Return a text, or that it is not there."""
@@ -52,8 +54,8 @@ def provenance(cell: Cell) -> list[tuple[str, str]]:
         ("Node features", said(data.get("features")) + wide),
         ("Source", said(data.get("source"))),
         ("Found in", said(data.get("found_in"))),
-        ("Licence", said(data.get("licence"))),
-        ("Citation", said(data.get("citation"))),
+        ("Licence", str(data.get("licence") or NOT_STATED)),
+        ("Citation", str(data.get("citation") or NOT_STATED)),
         ("Fingerprint", said(data.get("fingerprint"))),
     ]
     return pairs + [("Note", str(note)) for note in data.get("notes") or []]

@@ -106,7 +106,8 @@ def axes(frame: Frame, x: Scale, y: Scale, x_label: str, y_label: str) -> Markup
         at = y(value)
         parts.append(_rule(x.start, at, x.end, at, "grid"))
         parts.append(text(x.start - 5, at + 4, tick_label(value), "end"))
-    for value in ticks(x.low, x.high):
+    whole = x_label == "epoch"  # there is no epoch and a half
+    for value in (v for v in ticks(x.low, x.high) if not whole or v == round(v)):
         parts.append(_rule(x(value), y.start, x(value), y.start + 4, "axis"))
         parts.append(text(x(value), y.start + 16, tick_label(value)))
     parts.append(_rule(x.start, y.start, x.end, y.start, "axis"))
