@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import sys
 import time
@@ -35,6 +36,7 @@ from halpgraph.recipe_files import read_recipe
 from halpgraph.results import write_scores
 from halpgraph.rundir import RunDir
 from halpgraph.trackers import check_trackers
+from halpgraph.workers import forked
 
 
 @dataclass(frozen=True)
@@ -216,14 +218,12 @@ def _side_by_side(wave: Sequence[Job], data: dict[str, DataSet], jobs: int | Non
     number = min(jobs or (1 if on_gpu else available_cores()), max(len(wave), 1))
     if number < 1:
         raise UserError(f"--jobs {jobs}: must be at least 1")
-    if number == 1:
+    if number == 1 or multiprocessing.current_process().daemon:
         found = [run_job(job, data[job.cell]) for job in wave]
-    else:
-        # Forked workers share the parent's imports and data; a GPU does not survive a fork.
-        forks = sys.platform.startswith("linux") and not on_gpu
-        pool = joblib.Parallel(
-            n_jobs=number, backend="multiprocessing" if forks else "loky", batch_size=1
-        )
+    elif sys.platform.startswith("linux") and not on_gpu:
+        found = forked(wave, data, number)
+    else:  # a GPU does not survive a fork
+        pool = joblib.Parallel(n_jobs=number, backend="loky", batch_size=1)
         call: Callable[..., Any] = joblib.delayed(run_job)
         found = pool(call(job, data[job.cell]) for job in wave)
     return [message for message in found if message is not None]
