@@ -26,6 +26,7 @@ from halpgraph.recipe import Recipe, TrainSettings
 # Views run over as many batches at once as this many nodes allow: fewer, larger tensor operations.
 CHUNK_NODES = 1 << 16
 EXPLODED = 1e6
+ADVICE = "try a smaller train.lr or a larger temperature"
 
 
 @dataclass
@@ -90,6 +91,8 @@ class Trainer:
         terms = {name: float(total) / steps for name, total in sums.items()}
         loss = math.fsum(terms.values())
         self._refuse_nonsense(loss, terms)
+        if not all(bool(p.isfinite().all()) for p in self.parameters()):
+            raise RunError(f"epoch {self.epoch + 1}: the weights are not finite; {ADVICE}")
         self.epoch += 1
         report = EpochReport(self.epoch, loss, terms, 0.0, 0.0, steps)
         report.head = self.head.pop_diagnostics() if self.head is not None else {}
@@ -134,7 +137,7 @@ class Trainer:
         shown = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
         raise RunError(
             f"epoch {self.epoch + 1}: the loss is {loss:.4g} ({shown}); training stopped. "
-            "Try a smaller train.lr or a larger temperature"
+            f"{ADVICE[0].upper()}{ADVICE[1:]}"
         )
 
     def _schedule(self) -> None:

@@ -93,6 +93,8 @@ def walks(similarity: Tensor, relation: Tensor, candidates: int | None = None) -
 def _targets(similarity: Tensor, own: Tensor, candidates: int | None) -> Tensor:
     """Return the prototypes a key may walk to. Shapes: similarity [B, P], own [B, 1] -> [B, C]."""
     others = similarity.size(1) - 1
+    if candidates is not None and candidates < 1:
+        raise UserError(f"candidates: must be at least 1, or None for all (got {candidates})")
     if candidates is None or candidates >= others:
         each = torch.arange(others, device=own.device)
         return each + (each >= own)  # [B, P - 1]

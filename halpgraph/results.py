@@ -65,7 +65,7 @@ def _cell(folder: RunDir, name: str, recipe: Recipe, info: Entry) -> Entry:
         "name": name,
         "data": info,
         "rows": rows,
-        "differences": _differences(recipe, rows, tables),
+        "differences": _differences(rows, tables),
     }
 
 
@@ -116,37 +116,49 @@ def _train_seconds(folder: Path) -> float:
     return float(sum(row["cpu_seconds"] for row in read_metrics(folder)))
 
 
-def _differences(recipe: Recipe, rows: Sequence[Entry], tables: dict[Any, Any]) -> list[Entry]:
-    """Return every treatment minus the control and minus each floor, same seeds and folds."""
+def _differences(rows: Sequence[Entry], tables: dict[Any, Any]) -> list[Entry]:
+    """Return every pair's difference in every metric, on the same seeds and folds."""
     out = []
-    for treatment in (row for row in rows if row["kind"] in ("treatment", "arm")):
-        others = [r for r in rows if r["kind"] in ("control", "floor")]
-        for other in sorted(others, key=lambda r: r["kind"]):
-            if other["evaluator"] != treatment["evaluator"] and (
-                (other["row"], treatment["evaluator"]) in tables or other["kind"] == "control"
-            ):
-                continue  # the reference has a row of the same evaluator, or should have one
-            ours = tables[treatment["row"], treatment["evaluator"]]
-            theirs = tables[other["row"], other["evaluator"]]
-            for metric in (m for m in ours if m in theirs):
-                found = compare(
-                    _floats(ours[metric]),
-                    _floats(theirs[metric]),
-                    name=treatment["label"],
-                    higher_is_better=metric not in LOWER_IS_BETTER,
-                )
-                out.append(
-                    {
-                        "treatment": treatment["row"],
-                        "reference": other["row"],
-                        "reference_label": other["label"],
-                        "reference_evaluator": other["evaluator"],
-                        "evaluator": treatment["evaluator"],
-                        "metric": metric,
-                        **asdict(found),
-                    }
-                )
+    for treatment, other in _pairs(rows):
+        ours = tables[treatment["row"], treatment["evaluator"]]
+        theirs = tables[other["row"], other["evaluator"]]
+        for metric in (m for m in ours if m in theirs):
+            found = compare(
+                _floats(ours[metric]),
+                _floats(theirs[metric]),
+                name=treatment["label"],
+                higher_is_better=metric not in LOWER_IS_BETTER,
+            )
+            out.append(
+                {
+                    "treatment": treatment["row"],
+                    "reference": other["row"],
+                    "reference_label": other["label"],
+                    "reference_evaluator": other["evaluator"],
+                    "evaluator": treatment["evaluator"],
+                    "metric": metric,
+                    **asdict(found),
+                }
+            )
     return out
+
+
+def _pairs(rows: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
+    """Yield what is compared: treatments with control and floors, WL + embedding with WL."""
+    known = {(row["row"], row["evaluator"]): row for row in rows}
+    others = sorted(
+        (row for row in rows if row["kind"] in ("control", "floor")), key=lambda r: r["kind"]
+    )
+    for treatment in (row for row in rows if row["kind"] in ("treatment", "arm")):
+        for other in others:
+            same = other["evaluator"] == treatment["evaluator"]
+            # A reference of another evaluator serves where it has none of this one: a floor.
+            instead = other["kind"] == "floor"
+            if same or (instead and (other["row"], treatment["evaluator"]) not in known):
+                yield treatment, other
+    pair = [known.get((row, "svm")) for row in ("wl+embedding", "wl")]
+    if pair[0] is not None and pair[1] is not None:
+        yield pair[0], pair[1]
 
 
 def _floats(table: Sequence[Sequence[float | None]]) -> np.ndarray[Any, Any]:

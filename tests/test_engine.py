@@ -123,6 +123,21 @@ def test_nonsense_stops_with_a_clear_message(value: float) -> None:
         trainer.train_epoch()
 
 
+def test_weights_that_went_bad_in_the_last_step_are_no_checkpoint() -> None:
+    """The loss is finite before the step that spoils the weights: the epoch must fail."""
+    trainer = Trainer(small_data(16).store, small_recipe().arm("graphcl"), 0)
+    step = trainer.optimizer.step
+
+    def spoil() -> None:
+        step()
+        trainer.method.projector[0].bias.data[0] = float("inf")
+
+    trainer.optimizer.step = spoil  # type: ignore[method-assign]
+    with pytest.raises(RunError, match="epoch 1: the weights are not finite"):
+        trainer.train_epoch()
+    assert trainer.epoch == 0
+
+
 def test_impossible_combinations() -> None:
     data, recipe = small_data(), small_recipe()
     three = recipe.model_copy(update={"views": recipe.views * 3})
