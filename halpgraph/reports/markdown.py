@@ -48,7 +48,7 @@ def _line(cells: Sequence[str]) -> str:
 
 def differences(cell: Cell) -> Table:
     """Return every tested difference of a cell, in every metric."""
-    evaluators = {r.get("evaluator"): r.get("evaluator_label") for r in cell.rows}
+    evaluators = {(r.get("row"), r.get("evaluator")): r.get("evaluator_label") for r in cell.rows}
     header: tuple[str, ...] = ("Treatment", "Reference", "Evaluator", "Metric", "Verdict")
     header += ("Difference",)
     header += ("95 % interval", "p", "Seeds won / tied")
@@ -59,7 +59,7 @@ def differences(cell: Cell) -> Table:
         cells = (
             cell.label(str(d.get("treatment"))),
             str(d.get("reference_label") or d.get("reference")),
-            str(evaluators.get(d.get("evaluator")) or d.get("evaluator")),
+            str(evaluators.get((d.get("treatment"), d.get("evaluator"))) or d.get("evaluator")),
             plain_name(metric),
             facts.said(d.get("verdict")),
             show(d.get("mean"), metric, True),
