@@ -1,7 +1,7 @@
 """The vector machine's inner loop in C, compiled once where there is a compiler; never a condition.
 
 LIBSVM spends most of a nested search in scalar loops, and no array library can express them. One
-file of C, compiled for the machine it runs on, does the same algorithm about five times faster.
+file of C, compiled for the machine it runs on, does the same algorithm several times faster.
 Without a compiler (or with ``HALPGRAPH_NATIVE=0``) LIBSVM does the work, with the same answers.
 """
 
