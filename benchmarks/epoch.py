@@ -96,7 +96,7 @@ def cpu(work: Callable[[], object]) -> float:
 
 def contenders(name: str, batches: int) -> dict[str, Callable[[], float]]:
     """Return the timers of every contender on one data set."""
-    store = load(name).store
+    store = load(name).graphs
 
     def epoch_of(**options: bool) -> Callable[[], float]:
         trainer = Trainer(store, recipe(name, **options), seed=0)

@@ -20,19 +20,23 @@ A batch is a PyG ``Batch`` that always carries
   vector of ``num_codes`` entries. The position ``num_codes`` means "blank": a row of zeros;
 * ``y [B]`` where there are labels, and ``id [B]``, the position of each graph in its data set.
 
+A batch of skeleton clips also carries ``pose``, ``person``, ``body_ptr``, ``num_frames`` and
+``layout``: see ``pose.py``.
+
 The full feature matrix ``[one-hot(codes) | x]`` has ``num_codes + F`` columns; encoders may look
 the codes up instead of multiplying by ones and zeros. ``node_features`` writes it out.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-_GRAPH_LEVEL = ("y", "id")
+_GRAPH_LEVEL = ("y", "id", "num_frames")
 _CLASS = type(Batch())  # PyG's "DataBatch"; calling ``Batch`` inspects signatures every time
 
 
@@ -96,7 +100,7 @@ def _piece(
     batch: Batch, graphs: Sequence[int], nodes: Sequence[int], edges: Sequence[int]
 ) -> Batch:
     (start, stop), (low, high), (first, last) = graphs, nodes, edges
-    return make_batch(
+    out = make_batch(
         x=batch.x[low:high],
         codes=batch.codes[low:high],
         num_codes=batch.num_codes,
@@ -106,13 +110,32 @@ def _piece(
         batch=batch.batch[low:high] - start,
         **{k: batch[k][start:stop] for k in _GRAPH_LEVEL if k in batch},
     )
+    if "pose" in batch:
+        joints = batch.layout.num_joints
+        bodies = slice(low // joints, high // joints)
+        out.pose, out.person = batch.pose[bodies], batch.person[bodies]
+        out.body_ptr, out.layout = batch.body_ptr[start : stop + 1] - bodies.start, batch.layout
+    return out
 
 
 def node_features(batch: Batch) -> Tensor:
-    """Return the features written out, ``[one-hot(codes) | x]``. Shapes: [N, num_codes + F]."""
+    """Return the features written out, ``[one-hot(codes) | x]``; of skeletons, their poses.
+
+    Shapes: [N, num_codes + F]; of skeletons [N, T * C].
+    """
+    if "pose" in batch:
+        pose: Tensor = batch.pose
+        return pose.permute(0, 3, 1, 2).reshape(batch.person.numel() * pose.size(3), -1)
     if batch.codes.size(1) == 0:
         dense: Tensor = batch.x
         return dense
     hot: Tensor = batch.x.new_zeros(batch.codes.size(0), batch.num_codes + 1)  # [N, num_codes + 1]
     hot.scatter_add_(1, batch.codes, torch.ones_like(batch.codes, dtype=hot.dtype))
     return torch.cat([hot[:, :-1], batch.x], dim=1)  # [N, num_codes + F]
+
+
+def written_out(batch: Batch) -> Batch:
+    """Return the batch with its features written out as ``x``; all else is shared."""
+    out = copy.copy(batch)
+    out.x, out.codes, out.num_codes = node_features(batch), batch.codes[:, :0], 0
+    return out

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +44,12 @@ class View(BaseTransform, ABC):
 class Encoder(nn.Module, ABC):
     """``Batch -> Features``. ``out_channels`` is D, the width of ``Features.graph``.
 
-    Wired by the engine: ``num_codes`` and ``in_channels`` (dense F) of the data.
+    Wired by the engine, by what the encoder takes: ``num_codes`` and ``in_channels`` (dense F) of
+    any graphs where it takes ``graph``; ``in_channels`` (C of the stream), ``layout`` and
+    ``persons`` (M) of skeletons where it takes ``pose``.
     """
 
+    takes: Literal["graph", "pose"] = "graph"
     out_channels: int
 
     @abstractmethod
@@ -76,7 +79,11 @@ class Step:
 
 
 class Method(nn.Module, ABC):
-    """``views -> Step``. Wired by the engine: ``make_encoder``, a factory of fresh encoders."""
+    """``views -> Step``. Wired by the engine: ``make_encoder``, a factory of fresh encoders.
+
+    ``make_encoder()`` fits the data as they are, ``make_encoder(stream)`` a stream of skeletons
+    (see ``streams.derive``), which the method then shows it. ``streams`` names what it contrasts.
+    """
 
     n_views: int = 2
     streams: tuple[str, ...] = ("graph",)
@@ -114,11 +121,15 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Fold:
-    """One split of a data set into positions to learn from and positions to be judged on."""
+    """One split of a data set into positions to learn from and positions to be judged on.
+
+    ``groups`` [n] (subjects, views) are kept together where something is chosen inside ``train``.
+    """
 
     train: IntArray
     test: IntArray
     valid: IntArray | None = None
+    groups: IntArray | None = None
 
 
 @dataclass

@@ -17,14 +17,12 @@ from torch_geometric.data import Batch
 
 from halpgraph import registry
 from halpgraph.batch import split_batch
-from halpgraph.contracts import Head, Method, View
-from halpgraph.data.store import GraphStore
+from halpgraph.contracts import Encoder, Head, Method, View
+from halpgraph.data.dataset import Store
 from halpgraph.device import autocast, generators, pick_device, seeded
 from halpgraph.errors import RunError, UserError
 from halpgraph.recipe import Recipe, TrainSettings
 
-# Views run over as many batches at once as this many nodes allow: fewer, larger tensor operations.
-CHUNK_NODES = 1 << 16
 EXPLODED = 1e6
 ADVICE = "try a smaller train.lr or a larger temperature"
 
@@ -54,7 +52,7 @@ class Trainer:
         UserError: settings and data that cannot go together.
     """
 
-    def __init__(self, store: GraphStore, recipe: Recipe, seed: int) -> None:
+    def __init__(self, store: Store, recipe: Recipe, seed: int) -> None:
         self.device = pick_device(recipe.train.device)
         self.store, self.settings = store.to(self.device), recipe.train
         self.random = generators(seed, self.device, ("order", "views", "head"))
@@ -108,10 +106,10 @@ class Trainer:
         if n - cuts[-2] < 2 and len(cuts) > 2:  # a batch of one has no negatives
             del cuts[-2]
         sizes = self.store.ptr.diff().cpu()[order].cumsum(0)
-        for first, last in _chunks(cuts, sizes.tolist()):
+        for first, last in _chunks(cuts, sizes.tolist(), self.store.chunk_nodes):
             low, high = cuts[first], cuts[last]
-            graphs = self.store.batch(order[low:high].to(self.device))
-            made = [view(graphs, self.random["views"]) for view in self.views]
+            graphs = self.store.source(order[low:high].to(self.device))
+            made = [self.store.finish(view(graphs, self.random["views"])) for view in self.views]
             pieces = [split_batch(m, [c - low for c in cuts[first : last + 1]]) for m in made]
             yield from (list(views) for views in zip(*pieces, strict=True))
 
@@ -171,17 +169,17 @@ class Trainer:
         return embed(self.method, self.store)
 
 
-def _chunks(cuts: list[int], nodes_so_far: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield ranges of batches of about ``CHUNK_NODES`` nodes together, at least one batch."""
+def _chunks(cuts: list[int], nodes_so_far: list[int], most: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of batches of about ``most`` nodes together, at least one batch."""
     first, done = 0, 0
     for last in range(1, len(cuts)):
         after = nodes_so_far[cuts[last + 1] - 1] if last + 1 < len(cuts) else None
-        if after is None or after - done > CHUNK_NODES:
+        if after is None or after - done > most:
             yield first, last
             first, done = last, nodes_so_far[cuts[last] - 1]
 
 
-def embed(method: Method, store: GraphStore, batch_size: int = 512) -> Tensor:
+def embed(method: Method, store: Store, batch_size: int = 512) -> Tensor:
     """Return the embeddings of every graph of a store. Shapes: [n, D], on the CPU."""
     method.eval()
     rows = []
@@ -192,11 +190,16 @@ def embed(method: Method, store: GraphStore, batch_size: int = 512) -> Tensor:
     return torch.cat(rows)  # [n, D]
 
 
-def build_method(store: GraphStore, recipe: Recipe, seed: int) -> Method:
+def build_method(store: Store, recipe: Recipe, seed: int) -> Method:
     """Build the method with fresh weights drawn from ``seed``; the caller's generators stay."""
-    wired = {"num_codes": store.num_codes, "in_channels": store.x.size(1)}
+    name = dict(recipe.encoder)["name"]  # type: ignore[arg-type]
+    kind: type[Encoder] = registry.encoders.get(name)
 
-    def make_encoder() -> nn.Module:
+    def make_encoder(stream: str = "joint") -> nn.Module:
+        try:
+            wired = store.inputs(kind.takes, stream)
+        except UserError as error:
+            raise UserError(f"encoder {name}: {error}") from None
         encoder: nn.Module = registry.encoders.build(recipe.encoder, "encoder", **wired)
         return encoder
 

@@ -85,8 +85,8 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
                 report = trainer.train_epoch()
                 self.history_.append(vars(report))
         self.trainer_state_ = trainer.state()
-        self.schema_ = data.store.schema
-        self.n_features_ = data.store.num_features
+        self.schema_ = data.graphs.schema
+        self.n_features_ = data.graphs.num_features
         return self
 
     def transform(self, X: Iterable[Data]) -> NDArray[np.float32]:

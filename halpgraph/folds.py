@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,13 +24,41 @@ class Splittable(Protocol):
     def splits(self) -> Mapping[str, Any] | None:
         """Return positions by name of the split, or None."""
 
+    @property
+    def groups(self) -> Any:
+        """Return the group of each position, or None. Shapes: [n]."""
+
 
 def make_folds(data: Splittable, folds: int, seed: int) -> list[Fold]:
-    """Return a data set's official split where it has one, stratified folds otherwise."""
-    splits = getattr(data, "splits", None)
+    """Return a data set's official split where it has one, stratified folds otherwise.
+
+    Where a data set has groups, folds keep them together, and so do choices inside a fold.
+    """
+    splits, groups = getattr(data, "splits", None), getattr(data, "groups", None)
     if splits:
-        return official(splits, len(data.y))
-    return stratified(data.y, folds, seed)
+        return [replace(fold, groups=groups) for fold in official(splits, len(data.y))]
+    return stratified(data.y, folds, seed) if groups is None else grouped(groups, folds, seed)
+
+
+def grouped(groups: Any, folds: int, seed: int) -> list[Fold]:
+    """Split positions into folds that keep groups (subjects) together; the seed shuffles groups.
+
+    Shapes: groups [n].
+
+    Raises:
+        UserError: fewer groups than folds.
+    """
+    names = np.unique(groups)
+    if len(names) < folds:
+        raise UserError(
+            f"folds: there are {len(names)} groups for {folds} folds; use at most {len(names)}"
+        )
+    order = np.random.default_rng(seed).permutation(len(names))
+    dealt = np.empty(len(names), np.int64)
+    dealt[order] = np.arange(len(names)) % folds
+    fold = dealt[np.searchsorted(names, groups)]  # [n]
+    parts = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)]
+    return [Fold(train, test, groups=np.asarray(groups)) for train, test in parts]
 
 
 def stratified(y: Any, folds: int = 10, seed: int = 0) -> list[Fold]:

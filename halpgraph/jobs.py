@@ -20,9 +20,9 @@ import torch
 
 from halpgraph import registry
 from halpgraph.contracts import Evaluator, Fold, Scores
-from halpgraph.data.load import DataSet
+from halpgraph.data.dataset import DataSet
 from halpgraph.device import threads
-from halpgraph.engine import Trainer
+from halpgraph.engine import Trainer, embed
 from halpgraph.environment import peak_memory_mb
 from halpgraph.errors import HalpgraphError, RunError
 from halpgraph.files import read_json, write_json, write_text, write_with
@@ -66,7 +66,7 @@ def _arm(job: Job, data: DataSet) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     path = job.folder / "embeddings.npz"
     if not path.is_file():
-        write_embeddings(path, _trained(job, data).embed().numpy(), data)
+        write_embeddings(path, embed(_trained(job, data).method, data.store).numpy(), data)
     z = read_embeddings(path)
     _evaluate_all(job, data, z)
     if not (job.folder / "job.json").is_file():
@@ -76,7 +76,7 @@ def _arm(job: Job, data: DataSet) -> None:
 
 def _trained(job: Job, data: DataSet) -> Trainer:
     """Return the trainer after its last epoch, going on from the checkpoint where there is one."""
-    trainer = Trainer(data.store, job.recipe, job.seed)
+    trainer = Trainer(data.fit_store, job.recipe, job.seed)
     checkpoint, train = job.folder / "checkpoint.pt", job.recipe.train
     _resume(trainer, job.folder, checkpoint)
     save(trainer, checkpoint)
@@ -219,7 +219,8 @@ def _floor(job: Job, data: DataSet) -> None:
 def _untrained(job: Job, data: DataSet) -> None:
     path = job.folder / "embeddings.npz"
     if not path.is_file():
-        write_embeddings(path, Trainer(data.store, job.recipe, job.seed).embed().numpy(), data)
+        trainer = Trainer(data.fit_store, job.recipe, job.seed)
+        write_embeddings(path, embed(trainer.method, data.store).numpy(), data)
     _evaluate_all(job, data, read_embeddings(path))
 
 

@@ -17,7 +17,10 @@ from halpgraph.errors import UserError, did_you_mean
 
 # Arguments the engine supplies; recipes cannot set them.
 WIRED = frozenset(
-    {"self", "in_channels", "num_codes", "make_encoder", "dim", "streams", "generator"}
+    {
+        *("self", "in_channels", "num_codes", "layout", "persons"),
+        *("make_encoder", "dim", "streams", "generator"),
+    }
 )
 
 

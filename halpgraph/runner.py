@@ -15,7 +15,8 @@ from typing import Any
 import joblib
 
 from halpgraph import __version__
-from halpgraph.data.load import DataSet, load
+from halpgraph.data.dataset import DataSet
+from halpgraph.data.load import load
 from halpgraph.device import pick_device, threads
 from halpgraph.engine import Trainer
 from halpgraph.environment import (

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from halpgraph.data.load import DataSet, from_list
+from halpgraph.data.clips import Clip, Split
+from halpgraph.data.dataset import DataSet
+from halpgraph.data.load import from_list
+from halpgraph.data.skeleton_sets import from_clips
+from halpgraph.layout import get_layout
 from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import assign, read_recipe
 
@@ -47,3 +52,37 @@ def small_graphs(n: int = 40, seed: int = 0) -> list[Data]:
 def small_data(n: int = 40, seed: int = 0) -> DataSet:
     """Return ``small_graphs`` as a data set."""
     return from_list(small_graphs(n, seed), name="small")
+
+
+def small_clips(
+    n: int = 36, seed: int = 0, persons: int = 1, layout: str = "kinect20"
+) -> list[Clip]:
+    """Return clips of 12 to 40 frames of a body that sways slowly (class 0) or quickly (class 1).
+
+    Of every third clip the second person, if there is one, is there too.
+    """
+    random = np.random.default_rng(seed)
+    joints = get_layout(layout).num_joints
+    still = random.normal(size=(joints, 3)) * 0.3
+    clips = []
+    for i in range(n):
+        count = int(random.integers(12, 41))
+        phase = np.arange(count)[:, None, None] * (0.2 + 0.5 * (i % 2)) + random.normal(
+            size=(joints, 3)
+        )
+        pose = still + 0.2 * np.sin(phase) + random.normal(size=3) + [0, 0, 3]  # [T, V, C]
+        both = np.zeros((persons, count, joints, 3), np.float32)
+        both[: 2 if i % 3 == 0 else 1] = pose
+        clips.append(Clip(f"clip{i}", both, i % 2, {"subject": i // 6, "view": i % 3}))
+    return clips
+
+
+def small_skeletons(n: int = 36, seed: int = 0, persons: int = 1, **settings: Any) -> DataSet:
+    """Return ``small_clips`` as a data set of 16 frames, two thirds for training."""
+    clips = small_clips(n, seed, persons, settings.pop("layout", "kinect20"))
+    part = np.array([int(clip.fields["subject"] % 3 == 2) for clip in clips])
+    layout = "kinect20" if clips[0].pose.shape[2] == 20 else "ntu25"
+    splits = {"xsub": Split(part, "subject")}
+    return from_clips(
+        clips, layout, "sway", ["slow", "quick"], splits, **{"frames": 16, **settings}
+    )

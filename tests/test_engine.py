@@ -75,7 +75,7 @@ def test_every_graph_once_an_epoch_and_no_batch_of_one() -> None:
 
 
 def test_chunks_cover_all_batches_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halpgraph.engine.CHUNK_NODES", 10)
+    monkeypatch.setattr("halpgraph.data.store.GraphStore.chunk_nodes", 10)
     nodes = [4, 8, 12, 16, 20, 60, 61]  # cumulative, graphs of 4, ..., one of 40
     cuts = [0, 2, 4, 6, 7]
     chunks = list(_chunks(cuts, nodes))

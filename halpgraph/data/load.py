@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from halpgraph.data.cards import Card
 from halpgraph.data.catalogue import check, describe_all, get
+from halpgraph.data.dataset import DataSet
 from halpgraph.data.features import NodeFeatures, Schema, build_features
 from halpgraph.data.lists import read_list
 from halpgraph.data.reading import read
@@ -23,21 +22,6 @@ from halpgraph.errors import UserError, did_you_mean
 __all__ = ["DataSet", "check", "describe_all", "from_list", "get", "load"]
 
 _OPTIONS = ("degree_cap", "standardise")
-
-
-@dataclass
-class DataSet:
-    """A data set and all that is known of it.
-
-    ``y`` is class numbers (int64), targets (float32), or None; ``info`` is what ``data.json`` of
-    a run folder holds; ``splits`` and ``metric`` are official ones, where there are any.
-    """
-
-    store: GraphStore
-    y: NDArray[Any] | None
-    info: dict[str, Any]
-    splits: Mapping[str, Any] | None = None
-    metric: str | None = None
 
 
 def load(

@@ -15,6 +15,7 @@ from torch_geometric.data import Batch, Data
 from halpgraph.batch import make_batch, node_features, slice_batch
 from halpgraph.data.features import NodeFeatures, Schema
 from halpgraph.data.tables import Tables
+from halpgraph.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,10 +83,33 @@ class GraphStore:
         """Make a store of any list of PyG ``Data`` or PyG data set; see ``data.load.from_list``."""
         from halpgraph.data.load import from_list
 
-        return from_list(graphs, features, **options).store
+        return from_list(graphs, features, **options).graphs
 
     def __len__(self) -> int:
         return self.ptr.numel() - 1
+
+    layout = None  # of skeletons; graphs have none
+    chunk_nodes = 1 << 16  # views run over as many batches at once: fewer, larger operations
+
+    def inputs(self, takes: str, stream: str | None = None) -> dict[str, Any]:
+        """Return what an encoder is told of the data.
+
+        Raises:
+            UserError: an encoder of skeletons, or a stream of them.
+        """
+        if takes != "graph":
+            raise UserError("needs skeletons, these graphs have no poses; use gin")
+        if stream not in (None, "joint", "graph"):
+            raise UserError(f"stream {stream}: needs skeletons, these graphs have no poses")
+        return {"num_codes": self.num_codes, "in_channels": self.x.size(1)}
+
+    def source(self, ids: LongTensor | Tensor) -> Batch:
+        """Return graphs as views want them; the same as ``batch``."""
+        return self.batch(ids)
+
+    def finish(self, batch: Batch) -> Batch:
+        """Return a batch as encoders want it; nothing is left to be done to graphs."""
+        return batch
 
     @property
     def num_features(self) -> int:

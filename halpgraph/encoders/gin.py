@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from halpgraph.batch import node_features
+from halpgraph.batch import node_features, written_out
 from halpgraph.contracts import Encoder, Features
 from halpgraph.errors import UserError
 from halpgraph.ops import lookup, neighbour_sum, neighbour_sum_relu, pool
@@ -122,6 +122,8 @@ class GIN(Encoder):
 
     def forward(self, batch: Batch) -> Features:
         """Encode a batch. Shapes: graph [B, out_channels], local [N, hidden]."""
+        if "pose" in batch:
+            batch = written_out(batch)
         self._check(batch)
         h, levels = None, []
         for layer in self.layers:

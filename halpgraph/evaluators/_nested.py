@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from halpgraph.contracts import FloatArray, Fold, IntArray, Scores
 from halpgraph.errors import UserError
@@ -108,13 +108,16 @@ def inner_splits(
     """Return (learn, check) positions for choosing settings inside a fold.
 
     They are those of ``StratifiedKFold(inner, shuffle=True, random_state=seed)`` on the fold's
-    training labels, or the official validation split where there is one. Classes too small for
+    training labels; the official validation split where there is one; or splits that keep the
+    fold's groups (subjects, views) together where there are such. Classes too small for
     that make the splits fewer; without any, the list is empty and there is nothing to choose by.
 
     Shapes: y [n].
     """
     if fold.valid is not None:
         return [(fold.train, fold.valid)]
+    if fold.groups is not None:
+        return group_splits(fold.train, fold.groups[fold.train], inner)
     labels = y[fold.train]
     splits = min(inner, int(np.bincount(labels).max()))
     if splits < 2:
@@ -124,6 +127,23 @@ def inner_splits(
         warnings.filterwarnings("ignore", message="The least populated class")
         pairs = list(splitter.split(labels[:, None], labels))
     return [(fold.train[learn], fold.train[check]) for learn, check in pairs]
+
+
+def group_splits(
+    train: IntArray, groups: IntArray, inner: int
+) -> list[tuple[IntArray, NDArray[Any]]]:
+    """Return (learn, check) positions that keep groups together: each is left out once.
+
+    Where there are more groups than ``inner``, several are left out at a time, in the deal of
+    scikit-learn's ``GroupKFold``. Of one group alone nothing can be left out.
+
+    Shapes: train [m], groups [m].
+    """
+    count = min(inner, len(np.unique(groups)))
+    if count < 2:
+        return []
+    pairs = GroupKFold(count).split(train[:, None], groups=groups)
+    return [(train[learn], train[check]) for learn, check in pairs]
 
 
 def best(scores: FloatArray) -> int:

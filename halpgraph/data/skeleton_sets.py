@@ -1,0 +1,153 @@
+"""From a prepared skeleton set, or clips in memory, to a data set that is ready to train on."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from halpgraph.data.clip_writer import ClipWriter
+from halpgraph.data.clips import Clip, Ints, Prepared, Split
+from halpgraph.data.dataset import DataSet
+from halpgraph.data.skeletons import SkeletonStore
+from halpgraph.errors import UserError, did_you_mean
+from halpgraph.layout import Layout, get_layout
+
+FRAMES = 64
+FOLDS_OVER = "folds:"  # data.split "folds:subject": k folds that keep the subjects together
+
+
+def from_prepared(
+    found: Prepared,
+    split: str | None = None,
+    frames: int | None = None,
+    centre: str | None = None,
+    align: str | None = None,
+    scale: str | None = None,
+    fit: str | None = None,
+) -> DataSet:
+    """Make a data set of a prepared skeleton set.
+
+    Args:
+        found: the set.
+        split: one of its named splits (the first by default); ``folds:FIELD`` for cross-validation
+            that keeps the groups of a field together; ``none`` for stratified folds.
+        frames: T of every batch; 64 by default.
+        centre: ``first`` (default) or ``none``; see ``find_placement``.
+        align: ``yaw`` or ``none`` (default).
+        scale: ``torso`` or ``none`` (default).
+        fit: what encoders are trained on: the ``train`` part of a named split (default), or
+            ``all`` clips, which is the only choice where there is no named split.
+
+    Raises:
+        UserError: no such split or field, or settings that do not fit the layout.
+    """
+    if frames is not None and frames < 2:
+        raise UserError(f"data.frames: {frames} is too few; motion needs two frames or more")
+    how = {"centre": centre or "first", "align": align or "none", "scale": scale or "none"}
+    store = SkeletonStore.from_prepared(found, frames or FRAMES, **how)
+    split = split or next(iter(found.splits), "none")
+    positions, groups = _split(found, split)
+    if fit == "train" and positions is None:
+        raise UserError("data.fit: train needs a named split (data.split); use data.fit=all")
+    learn = positions["train"] if positions is not None and fit != "all" else None
+    data = DataSet(store, found.y, _info(found, store, how, split, positions, learn))
+    data.splits, data.groups, data.fit = positions, groups, learn
+    data.names, data.fields = found.names, found.fields
+    return data
+
+
+def from_clips(
+    clips: Iterable[Clip],
+    layout: Layout | str,
+    name: str = "custom",
+    classes: Sequence[str] = (),
+    splits: Mapping[str, Split] | None = None,
+    **settings: Any,
+) -> DataSet:
+    """Make a data set of clips in memory; ``settings`` are those of ``from_prepared``.
+
+    Raises:
+        UserError: a clip cannot be used; the message names it.
+    """
+    layout = layout if isinstance(layout, Layout) else get_layout(layout)
+    with tempfile.TemporaryDirectory() as folder:
+        with ClipWriter(Path(folder) / "set", name, layout, classes) as writer:
+            for clip in clips:
+                writer.add(clip)
+            found = writer.finish(splits)
+        found.frames = np.array(found.frames)  # the folder goes
+        return from_prepared(found, **settings)
+
+
+def _split(found: Prepared, split: str) -> tuple[dict[str, Ints] | None, Ints | None]:
+    """Return the parts of a named split, and the groups that choices and folds keep together."""
+    if split == "none":
+        return None, None
+    if split.startswith(FOLDS_OVER):
+        return None, _field(found, split.removeprefix(FOLDS_OVER))
+    if split not in found.splits:
+        known = [*found.splits, *(f"{FOLDS_OVER}{field}" for field in found.fields), "none"]
+        raise UserError(
+            f"data.split: {found.name} has no split {split}{did_you_mean(split, known)}"
+        )
+    chosen = found.splits[split]
+    groups = _field(found, chosen.inner) if chosen.inner else None
+    return chosen.positions(), groups
+
+
+def _field(found: Prepared, field: str) -> Ints:
+    if field not in found.fields:
+        raise UserError(
+            f"data.split: {found.name} has no field {field}{did_you_mean(field, found.fields)}"
+        )
+    return found.fields[field]
+
+
+def _info(
+    found: Prepared,
+    store: SkeletonStore,
+    how: Mapping[str, str],
+    split: str,
+    positions: Mapping[str, Ints] | None,
+    learn: Ints | None,
+) -> dict[str, Any]:
+    classes = found.classes or ([] if found.y is None else [str(c) for c in np.unique(found.y)])
+    counts = [] if found.y is None else np.bincount(found.y, minlength=len(classes)).tolist()
+    layout, bodies = found.layout, len(found.person)
+    words = [f"{store.out_frames} frames of {layout.num_joints} joints ({layout.title})"]
+    words += [f"{key} {value}" for key, value in how.items() if value != "none"]
+    notes = [*found.meta.get("notes", []), f"convention: {found.meta.get('convention')}"]
+    info = {
+        "name": found.name,
+        "title": found.meta.get("about", {}).get("title", found.name),
+        "source": found.meta.get("about", {}).get("source", "own"),
+        "found_in": "memory",
+        "licence": found.meta.get("about", {}).get("licence", ""),
+        "citation": found.meta.get("about", {}).get("citation", ""),
+        "kind": "skeletons",
+        "num_graphs": len(found),
+        "num_nodes": bodies * layout.num_joints,
+        "num_edges": bodies * len(layout.bones),
+        "num_bodies": bodies,
+        "num_frames": int(found.num_frames.sum()),
+        "num_classes": len(classes),
+        "class_counts": counts,
+        "class_names": classes,
+        "features": ", ".join(words),
+        "num_features": len(layout.channels),
+        "layout": layout.name,
+        "convention": found.meta.get("convention"),
+        "split": split,
+        "fit": "all clips" if learn is None else f"the {len(learn)} training clips",
+        "fingerprint": store.fingerprint(),
+        "notes": notes,
+    }
+    if positions is not None:
+        sizes = ", ".join(f"{len(ids)} {part}" for part, ids in positions.items())
+        info["metric"] = "accuracy"
+        notes.append(f"split {split} ({sizes})")
+    return info

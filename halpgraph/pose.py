@@ -1,0 +1,187 @@
+"""Skeleton batches: every body of every clip, resampled to T frames, beside the graph of its bones.
+
+A skeleton batch is a PyG ``Batch`` as told in ``batch.py`` with
+
+* ``pose [R, T, C, V]`` (float32): R bodies, those of clip b being ``body_ptr[b]:body_ptr[b + 1]``.
+  Bodies that are never there have no row; a body that is absent for a while, and a joint that was
+  not seen, is zero there. Coordinates lie in planes, so that a view or a convolution runs along
+  the joints, and ``[R, T, C * V]`` is free;
+* ``person [R]``: the slot (0 to M - 1) of each body, the main actor first;
+* ``num_frames [B]``: how many frames each clip had; ``layout``: its ``Layout``;
+* the bones of every body as ``edge_index``, nodes being the joints, ``N = R * V``; ``x`` is empty:
+  ``batch.node_features`` writes the poses out as ``[N, T * C]`` for graph encoders.
+
+Before a clip is cut and resampled it is *raw*: T is 0, ``frames [S, C, V]`` are all frames of the
+store (shared, never copied) and ``start [R]`` says where each body's begin.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from halpgraph.batch import make_batch
+from halpgraph.layout import Layout
+
+WINDOW = 0.95  # of a clip, its middle, is what embeddings are made of
+
+
+@lru_cache(maxsize=64)
+def bone_edges(layout: Layout) -> tuple[Tensor, Tensor]:
+    """Return both directions of every bone, sorted, and where each joint's begin.
+
+    Shapes: [2, 2 (V - 1)], [V + 1].
+    """
+    pairs = sorted([*layout.bones, *((p, c) for c, p in layout.bones)])
+    edges = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).t().contiguous()
+    counts = torch.bincount(edges[0], minlength=layout.num_joints)
+    return edges, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+def make_pose_batch(
+    pose: Tensor, person: Tensor, body_ptr: Tensor, layout: Layout, **graph_level: Tensor
+) -> Batch:
+    """Put bodies together as a batch of clips (nothing is copied or checked).
+
+    Args:
+        pose: the bodies, clip after clip.
+        person: slot of each body.
+        body_ptr: where each clip's bodies start.
+        layout: of all of them.
+        graph_level: ``y``, ``id``, ``num_frames``: one row a clip.
+
+    Shapes: pose [R, T, C, V], person [R], body_ptr [B + 1].
+    """
+    bodies, joints = person.numel(), layout.num_joints
+    edges, rowptr = (t.to(person.device) for t in bone_edges(layout))
+    shift = torch.arange(bodies, device=person.device)[:, None]  # [R, 1]
+    tiled = edges[:, None] + shift * joints  # [2, R, 2 (V - 1)]
+    starts = (rowptr[:-1] + shift * edges.size(1)).reshape(-1)  # [N]
+    end = starts.new_full((1,), bodies * edges.size(1))
+    batch = make_batch(
+        x=pose.new_empty(bodies * joints, 0),
+        codes=person.new_empty(bodies * joints, 0),
+        num_codes=0,
+        edge_index=tiled.reshape(2, -1),
+        rowptr=torch.cat([starts, end]),
+        ptr=body_ptr * joints,
+        **graph_level,
+    )
+    batch.pose, batch.person, batch.body_ptr, batch.layout = pose, person, body_ptr, layout
+    return batch
+
+
+def with_pose(batch: Batch, pose: Tensor) -> Batch:
+    """Return the batch with other poses; all else is shared. Shapes: pose [R, T, C, V]."""
+    out = copy.copy(batch)
+    out.pose = pose
+    return out
+
+
+def clip_of_body(batch: Batch) -> Tensor:
+    """Return the clip of each body. Shapes: [R]."""
+    clips = torch.arange(batch.body_ptr.numel() - 1, device=batch.body_ptr.device)
+    return clips.repeat_interleave(batch.body_ptr.diff(), output_size=batch.person.numel())
+
+
+def is_raw(batch: Batch) -> bool:
+    """Tell whether a batch still waits for being cut and resampled."""
+    return "frames" in batch
+
+
+def centre_window(num_frames: Tensor, window: float = WINDOW) -> tuple[Tensor, Tensor]:
+    """Return first frame and length of the middle ``window`` of each clip. Shapes: [B] -> [B], [B].
+
+    As published: ``int((1 - window) n / 2)`` frames are left out at either end.
+    """
+    begin = (num_frames * (1 - window) / 2).long()
+    return begin, num_frames - 2 * begin
+
+
+def cut(batch: Batch, begin: Tensor, length: Tensor, frames: int) -> Batch:
+    """Cut a window out of every raw clip and resample it: one gather and one lerp for the batch.
+
+    Linear in time with half-pixel centres, as ``interpolate(align_corners=False)`` does it.
+
+    Args:
+        batch: raw.
+        begin: first frame of each window.
+        length: frames of each window, 1 or more.
+        frames: T, what they are resampled to.
+
+    Shapes: begin, length [B] (int64).
+    """
+    clip = clip_of_body(batch)
+    first = batch.start + begin[clip]  # [R]
+    pose = resample(batch.frames, first, length[clip], frames)
+    if "turn" in batch:
+        pose = place(pose, batch.origin[clip], batch.turn[clip])
+    out = with_pose(batch, pose)
+    for name in ("frames", "start", "origin", "turn", "target"):
+        if name in out:
+            del out[name]
+    return out
+
+
+def resample(frames: Tensor, first: Tensor, length: Tensor, count: int) -> Tensor:
+    """Return ``count`` frames of each window, linearly interpolated.
+
+    Shapes: frames [S, C, V], first, length [R] -> [R, count, C, V].
+    """
+    scale = (length / count)[:, None]  # [R, 1]
+    at = torch.arange(count, device=first.device, dtype=scale.dtype)
+    at = ((at + 0.5) * scale - 0.5).clamp_min_(0)  # [R, count]
+    low = at.floor()
+    share = at - low
+    low = low.long()
+    high = torch.minimum(low + 1, length[:, None] - 1)
+    rows = torch.stack([low, high], dim=2) + first[:, None, None]  # [R, count, 2]
+    weights = torch.stack([1 - share, share], dim=2)
+    flat = frames.reshape(frames.size(0), -1)  # [S, C * V]
+    if flat.dtype == torch.float32:
+        out = torch.nn.functional.embedding_bag(
+            rows.view(-1, 2), flat, per_sample_weights=weights.view(-1, 2), mode="sum"
+        )
+    else:
+        out = (flat[rows.view(-1, 2)].float() * weights.view(-1, 2, 1)).sum(1)
+    return out.view(first.numel(), count, frames.size(1), frames.size(2))
+
+
+def place(pose: Tensor, origin: Tensor, turn: Tensor) -> Tensor:
+    """Move, turn and scale bodies; what is zero (not seen) stays zero.
+
+    ``(p - origin) @ turn`` on the first S channels, S being the width of ``turn``.
+
+    Shapes: pose [R, T, C, V], origin [R, S], turn [R, S, S].
+    """
+    space = turn.size(-1)
+    seen = (pose[:, :, :space] != 0).any(2, keepdim=True)  # [R, T, 1, V]
+    moved = pose[:, :, :space] - origin[:, None, :, None]
+    moved = linear(moved, turn) * seen
+    return moved if space == pose.size(2) else torch.cat([moved, pose[:, :, space:]], 2)
+
+
+def linear(pose: Tensor, matrix: Tensor) -> Tensor:
+    """Return ``p @ matrix`` for every joint, a matrix a body, plane by plane.
+
+    Shapes: pose [R, T, S, V], matrix [R, S, S] -> [R, T, S, V].
+    """
+    planes = pose.unbind(2)  # S of [R, T, V]
+    out = torch.empty_like(pose)
+    for j in range(matrix.size(2)):
+        plane = planes[0] * matrix[:, 0, j, None, None]
+        for i in range(1, matrix.size(1)):
+            plane = plane.addcmul_(planes[i], matrix[:, i, j, None, None])
+        out[:, :, j] = plane
+    return out
+
+
+def sampled(batch: Batch) -> Batch:
+    """Return a raw batch's middle, resampled to the T it asks for; any other batch as it is."""
+    if not is_raw(batch):
+        return batch
+    return cut(batch, *centre_window(batch.num_frames), int(batch.target))

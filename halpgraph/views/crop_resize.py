@@ -1,0 +1,65 @@
+"""Temporal crop and resize: every clip shows a window of itself, resampled to T frames."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import torch
+from pydantic import AfterValidator, Field
+from torch import Generator, Tensor
+from torch_geometric.data import Batch
+
+from halpgraph.errors import UserError
+from halpgraph.pose import centre_window, cut, is_raw
+from halpgraph.registry import views
+from halpgraph.views._base import GraphView
+from halpgraph.views._pose import draw, poses
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+def _ordered(ratio: tuple[float, float]) -> tuple[float, float]:
+    if ratio[0] > ratio[1]:
+        raise ValueError("the smaller share first")
+    return ratio
+
+
+@views.register
+class CropResize(GraphView):
+    """Cut a window of ``max(floor(r * n), min_frames)`` frames, at most n, out of every clip.
+
+    r is drawn uniformly from ``ratio`` and the window's place uniformly among all that fit. Clips
+    of up to ``min_frames`` frames are stretched, never cut, as in the released code. It must come
+    first: what comes after it sees T frames.
+
+    Args:
+        ratio: least and largest share of the clip.
+        min_frames: windows are not shorter than this, unless the clip is.
+        frames: T; that of the data set (``data.frames``) where left out.
+
+    Reference: HaLP, released code (feeder), https://github.com/anshulbshah/HaLP; the same in ISC,
+    Thoker et al., ACM MM 2021, https://arxiv.org/abs/2108.03656.
+    """
+
+    def __init__(
+        self,
+        ratio: Annotated[tuple[Share, Share], AfterValidator(_ordered)] = (0.1, 1.0),
+        min_frames: Annotated[int, Field(ge=1)] = 64,
+        frames: Annotated[int, Field(ge=2)] | None = None,
+    ) -> None:
+        self.ratio, self.min_frames, self.frames = ratio, min_frames, frames
+
+    def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
+        """Cut the chosen clips at random and the others in their middle."""
+        if not is_raw(poses(batch, "crop_resize")):
+            raise UserError("views.crop_resize: the clips are cut already; it must come first")
+        n = batch.num_frames
+        draws = draw(n.numel(), n, generator, 2)  # [B, 2]
+        share = self.ratio[0] + (self.ratio[1] - self.ratio[0]) * draws[:, 0]
+        length = torch.minimum((n * share).long().clamp_min(self.min_frames), n)
+        begin = (draws[:, 1] * (n - length + 1)).long()
+        if chosen is not None:
+            middle = centre_window(n)
+            begin = torch.where(chosen, begin, middle[0])
+            length = torch.where(chosen, length, middle[1])
+        return cut(batch, begin, length, self.frames or int(batch.target))
