@@ -13,6 +13,7 @@ from halpgraph.data.clip_writer import ClipWriter
 from halpgraph.data.clips import Clip, Ints, Prepared, Split
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.skeletons import SkeletonStore
+from halpgraph.data.toy import CLASSES, LAYOUT, toy_clips, toy_splits
 from halpgraph.errors import UserError, did_you_mean
 from halpgraph.layout import Layout, get_layout
 
@@ -74,13 +75,7 @@ def from_clips(
         UserError: a clip cannot be used; the message names it.
     """
     layout = layout if isinstance(layout, Layout) else get_layout(layout)
-    with tempfile.TemporaryDirectory() as folder:
-        with ClipWriter(Path(folder) / "set", name, layout, classes) as writer:
-            for clip in clips:
-                writer.add(clip)
-            found = writer.finish(splits)
-        found.frames = np.array(found.frames)  # the folder goes
-        return from_prepared(found, **settings)
+    return from_prepared(prepared(clips, layout, name, classes, splits), **settings)
 
 
 def _split(found: Prepared, split: str) -> tuple[dict[str, Ints] | None, Ints | None]:
@@ -151,3 +146,47 @@ def _info(
         info["metric"] = "accuracy"
         notes.append(f"split {split} ({sizes})")
     return info
+
+
+def open_set(name: str, root: str | Path | None = None) -> tuple[Prepared, str]:
+    """Open a skeleton set by name or by the path of its prepared folder, and say where it was.
+
+    Raises:
+        UserError: not here; the message says how to get and prepare it.
+    """
+    if name == "toy":
+        return toy_set(), "made on the spot"
+    from halpgraph.data.skeleton_load import open_prepared
+
+    found = open_prepared(name, root)
+    return found, f"prepared set: {getattr(found.frames, 'filename', name)}"
+
+
+def toy_set(clips: int = 384, seed: int = 0) -> Prepared:
+    """Return the toy motions as a prepared set; see ``halpgraph.data.toy``."""
+    made = list(toy_clips(clips, seed))
+    splits = toy_splits(np.array([clip.fields["subject"] for clip in made]))
+    about = {"title": "Toy motions: eight motions of twelve people, made up", "source": "toy"}
+    return prepared(made, get_layout(LAYOUT), "toy", CLASSES, splits, about)
+
+
+def prepared(
+    clips: Iterable[Clip],
+    layout: Layout,
+    name: str,
+    classes: Sequence[str] = (),
+    splits: Mapping[str, Split] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """Return clips as a prepared set in memory.
+
+    Raises:
+        UserError: a clip cannot be used; the message names it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with ClipWriter(Path(folder) / "set", name, layout, classes, about=about) as writer:
+            for clip in clips:
+                writer.add(clip)
+            found = writer.finish(splits)
+        found.frames = np.array(found.frames)  # the folder goes
+    return found
