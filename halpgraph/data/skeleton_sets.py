@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch_geometric.data import Data
 
 from halpgraph.data.clip_writer import ClipWriter
 from halpgraph.data.clips import Clip, Ints, Prepared, Split
@@ -137,6 +138,7 @@ def _info(
         "layout": layout.name,
         "convention": found.meta.get("convention"),
         "split": split,
+        "inner": found.splits[split].inner if split in found.splits else None,
         "fit": "all clips" if learn is None else f"the {len(learn)} training clips",
         "fingerprint": store.fingerprint(),
         "notes": notes,
@@ -190,3 +192,29 @@ def prepared(
             found = writer.finish(splits)
         found.frames = np.array(found.frames)  # the folder goes
     return found
+
+
+def read_clips(samples: Iterable[Any]) -> list[Clip]:
+    """Return clips of arrays [T, V, C] or [M, T, V, C], or of PyG ``Data`` with x [M * V, T, C].
+
+    Raises:
+        UserError: something else; the message says which.
+    """
+    return [_read_clip(i, sample) for i, sample in enumerate(samples)]
+
+
+def _read_clip(i: int, sample: Any) -> Clip:
+    if isinstance(sample, Clip):
+        return sample
+    if isinstance(sample, Data):
+        if sample.x is None or sample.x.dim() != 3 or "person" not in sample:
+            raise UserError(f"X[{i}]: a skeleton needs x [M * V, T, C] and person [M * V]")
+        people = int(sample.person.max()) + 1
+        pose = np.zeros((people, len(sample.x) // len(sample.person.unique()), *sample.x.shape[1:]))
+        for person in sample.person.unique().tolist():
+            pose[person] = sample.x[sample.person == person].numpy()
+        return Clip(f"X[{i}]", pose.transpose(0, 2, 1, 3))  # [M, T, V, C]
+    pose = np.asarray(sample)
+    if pose.ndim not in (3, 4):
+        raise UserError(f"X[{i}]: a clip is [T, V, C] or [M, T, V, C], not {pose.shape}")
+    return Clip(f"X[{i}]", pose if pose.ndim == 4 else pose[None])
