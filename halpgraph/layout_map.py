@@ -108,7 +108,7 @@ class LayoutMap:
         return np.ascontiguousarray(np.swapaxes(self.apply(planes).numpy(), -1, -2))
 
     def notes(self) -> list[str]:
-        """Return what a report says of the mapping, a sentence for each joint that is not shared."""
+        """Return what a report says of the mapping, a line for each joint that is not shared."""
         total = self.target.num_joints
         words = [
             f"{self.source.name} to {self.target.name}: {len(self.same)} of {total} joints shared, "
@@ -141,7 +141,7 @@ def map_layout(source: Layout, target: Layout) -> LayoutMap:
             f"{target.space}; neither depth nor a camera is made up. Pre-train on poses with "
             f"{source.space} coordinates, or convert the poses before they are imported"
         )
-    rows = {name: row for name, row in zip(source.joints, np.eye(source.num_joints), strict=True)}
+    rows = dict(zip(source.joints, np.eye(source.num_joints), strict=True))
     averaged = _derive(rows)
     given = [joint for joint in target.joints if joint in rows]
     if len(given) < LEAST * target.num_joints:
