@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from halpgraph.data.clips import Clip
-from halpgraph.drawing.picture import LEFT, MIDDLE, RIGHT, Picture, stills, strip
+from halpgraph.drawing.picture import LEFT, MIDDLE, RIGHT, Limbs, Picture, stills, strip
 from halpgraph.drawing.scene import make_scene
 from halpgraph.drawing.svg import FADED, strip_svg
 from halpgraph.errors import UserError
@@ -106,6 +106,15 @@ def _image(picture: Picture) -> Any:
     return colours.quantize(64, dither=Image.Dither.NONE)
 
 
+def _colour(limbs: Limbs) -> tuple[float, ...]:
+    """Return the colour of limbs, mixed with that of the paper where they are paler."""
+    from matplotlib.colors import to_rgb
+
+    share = FADED if limbs.faded else 1.0
+    both = zip(to_rgb(COLOURS[limbs.side]), to_rgb(PAPER), strict=True)
+    return tuple(share * own + (1 - share) * paper for own, paper in both)
+
+
 def _figure(picture: Picture) -> Any:
     """Return a picture as a Matplotlib figure, one unit a pixel."""
     from matplotlib.collections import LineCollection
@@ -120,13 +129,13 @@ def _figure(picture: Picture) -> Any:
     rules = [[(a, y), (b, y)] for a, b, y in picture.ground]
     axes.add_collection(LineCollection(rules, colors=RULE, linewidths=72 / INCH))
     for order, limbs in enumerate(picture.limbs, start=2):
-        look = {"color": COLOURS[limbs.side], "alpha": FADED if limbs.faded else 1.0}
+        colour = _colour(limbs)
         bones = [[(a, b), (c, d)] for a, b, c, d in limbs.lines]
-        axes.add_collection(
-            LineCollection(bones, linewidths=2 * point, capstyle="round", zorder=order, **look)
-        )
+        lines = LineCollection(bones, colors=[colour], linewidths=2 * point, capstyle="round")
+        lines.set_zorder(order)
+        axes.add_collection(lines)
         across, down = zip(*limbs.dots, strict=True)
-        axes.plot(across, down, "o", ms=4.4 * point, mew=0, zorder=order, **look)
+        axes.plot(across, down, "o", ms=4.4 * point, mew=0, color=colour, zorder=order)
     anchors = {"middle": "center", "start": "left"}
     for x, y, text, anchor in picture.words:
         axes.text(x, y, text, ha=anchors[anchor], size=11 * 72 / INCH, color=INK)

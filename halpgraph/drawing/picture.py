@@ -11,9 +11,9 @@ from halpgraph.drawing.scene import Scene
 from halpgraph.layout import Layout
 
 TALL, WIDE = 150.0, 130.0  # the most that a body takes of a strip
-LARGE = 2.0  # how much larger a moving figure is
+LARGE, BOX = 2.0, 370.0  # how much larger a moving figure is, and the least its box is wide
 NARROW = 44.0  # the least a frame takes
-PAD, WORDS, LETTER = 8.0, 16.0, 6.2
+PAD, WORDS, LETTER = 8.0, 16.0, 6.4
 MIDDLE, LEFT, RIGHT = "middle", "left", "right"
 
 Floats = NDArray[np.float64]
@@ -71,7 +71,7 @@ def stills(scene: Scene) -> list[Picture]:
     low, high = low.min(0), high.max(0)
     span, height = np.maximum(high - low, 1e-9)
     scale = LARGE * min(TALL / height, 2 * WIDE / span)
-    wide, ground = max(span * scale, 2 * TALL) + 2 * PAD, PAD + height * scale
+    wide, ground = max(span * scale, BOX) + 2 * PAD, PAD + height * scale
     pictures = []
     for k, frame in enumerate(scene.frames):
         picture = Picture(wide, ground + PAD + WORDS, size=1.5)
@@ -79,7 +79,7 @@ def stills(scene: Scene) -> list[Picture]:
         at = (scene.points[:, k] - corner) * [scale, -scale] + [wide / 2, ground]
         _draw(picture, at, scene.seen[:, k], scene.layout)
         picture.ground.append((3, wide - 3, ground + 4))
-        said = f"frame {frame} of 0 to {scene.total - 1}"
+        said = f"frame {frame} (0 to {scene.total - 1})"
         picture.words.append((wide / 2, ground + PAD + WORDS - 4, said, "middle"))
         _legend(picture, scene, [])
         pictures.append(picture)
@@ -135,8 +135,8 @@ def _legend(picture: Picture, scene: Scene, more: list[str]) -> None:
     for side, faded, said in samples:
         picture.limbs.append(Limbs(side, faded, [(x, y, x + 14, y)], [(x, y), (x + 14, y)]))
         picture.words.append((x + 20, y + 4, said, "start"))
-        x += 30 + LETTER * len(said)
+        x += 34 + LETTER * len(said)
     for said in (*more, scene.axes):
         picture.words.append((x, y + 4, said, "start"))
-        x += 12 + LETTER * len(said)
+        x += 14 + LETTER * len(said)
     picture.width = max(picture.width, x)

@@ -99,5 +99,5 @@ def seen_joints(pose: NDArray[Any], layout: Layout) -> NDArray[np.bool_]:
 def _words(axes: NDArray[np.float64], turn: float) -> str:
     right, up = (axis_name(axis).replace("-", MINUS) for axis in axes[:2])
     if right:
-        return f"right {right}, up {up}"
-    return f"up {up}, turned by {turn:g}°"
+        return f"→ {right}  ↑ {up}"
+    return f"turned by {turn:g}°  ↑ {up}"
