@@ -42,8 +42,9 @@ class Momentum(nn.Module):
         self.momentum = momentum
         self.net = copy.deepcopy(net).requires_grad_(False)
         for module in self.net.modules():
-            if hasattr(module, "reseed"):
-                module.reseed()
+            reseed = getattr(module, "reseed", None)
+            if callable(reseed):
+                reseed()
 
     @torch.no_grad()
     def update(self, net: nn.Module) -> None:
