@@ -30,7 +30,7 @@ from halpgraph.environment import (
 from halpgraph.errors import RunError, UserError
 from halpgraph.files import digest, plain, read_json, write_json
 from halpgraph.folds import class_labels, make_folds
-from halpgraph.jobs import Job, run_job
+from halpgraph.jobs import Job, read_embeddings, run_job
 from halpgraph.pose_floors import POSE_FLOORS
 from halpgraph.progress import following
 from halpgraph.recipe import Recipe, validate
@@ -227,8 +227,21 @@ def _work(
             failures = _side_by_side(wave, {c.name: c.data for c in cells}, jobs)
             if failures:
                 raise RunError("\n".join(failures))
+    for cell in cells:
+        _draw(folder, cell)
     _write_environment(folder, recipe, started, cpu)
     write_scores(folder, recipe, [(c.name, c.recipe, c.data.info) for c in cells])
+
+
+def _draw(folder: RunDir, cell: Cell) -> None:
+    """Keep drawings of skeleton clips with the run, while the data are at hand."""
+    if cell.data.prepared is None:
+        return
+    from halpgraph.reports.shown import keep_sequences
+
+    arm, seed = next(iter(cell.recipe.arms)), cell.recipe.seeds[0]
+    z = read_embeddings(folder.job(cell.name, arm, seed) / "embeddings.npz")
+    keep_sequences(folder.path / cell.name, cell.data, z)
 
 
 def _side_by_side(wave: Sequence[Job], data: dict[str, DataSet], jobs: int | None) -> list[str]:

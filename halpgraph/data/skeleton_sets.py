@@ -58,7 +58,7 @@ def from_prepared(
     learn = positions["train"] if positions is not None and fit != "all" else None
     data = DataSet(store, found.y, _info(found, store, how, split, positions, learn))
     data.splits, data.groups, data.fit = positions, groups, learn
-    data.names, data.fields = found.names, found.fields
+    data.names, data.fields, data.prepared = found.names, found.fields, found
     return data
 
 
