@@ -15,7 +15,7 @@ from PIL import Image
 from halpgraph.data.clips import Clip
 from halpgraph.drawing import save_gif, save_strip, strip_svg
 from halpgraph.drawing.picture import LEFT, MIDDLE, RIGHT, Picture, stills, strip
-from halpgraph.drawing.scene import make_scene, seen_joints
+from halpgraph.drawing.scene import MINUS, make_scene, seen_joints
 from halpgraph.errors import UserError
 from halpgraph.layout import Layout, get_layout, layouts
 
@@ -157,11 +157,18 @@ def test_frames_are_numbered_and_spread_from_the_first_to_the_last() -> None:
 def test_the_legend_says_sides_persons_and_axes() -> None:
     pose, layout = random_pose(persons=2)
     said = words(strip(make_scene(pose, layout)))[8:]
-    assert said == ["left", "right", "middle", "second person", "frames 0 to 11", "→ −x  ↑ y"]
+    assert said == [
+        "left",
+        "right",
+        "middle",
+        "second person",
+        "frames 0 to 11",
+        f"→ {MINUS}x  ↑ y",
+    ]
     alone = words(strip(make_scene(pose[:1], layout, turn=30)))[8:]
     assert alone == ["left", "right", "middle", "frames 0 to 11", "turned by 30°  ↑ y"]
     flat = words(strip(make_scene(*random_pose("openpose25"))))
-    assert flat[-1] == "→ x  ↑ −y"
+    assert flat[-1] == f"→ x  ↑ {MINUS}y"
 
 
 def test_svg_needs_nothing_and_says_what_it_shows() -> None:
@@ -180,7 +187,9 @@ def test_everything_is_inside_the_picture() -> None:
     for name in ("kinect20", "coco17"):
         pose, layout = random_pose(name, persons=2)
         scene = make_scene(pose, layout)
-        for picture in (strip(scene), *stills(scene)):
+        one = make_scene(pose[:, :1], layout)  # its legend is wider than its frame
+        assert strip(one).width > strip(one, legend=False).width
+        for picture in (strip(scene), strip(one), *stills(scene)):
             dots = np.array([dot for limbs in picture.limbs for dot in limbs.dots])
             assert (dots > 0).all()
             assert (dots < [picture.width, picture.height]).all()

@@ -161,6 +161,14 @@ def test_where_nothing_above_is_given_the_nearest_joint_is_taken() -> None:
     assert found.filled == {"head": "spine", "neck": "spine"}
 
 
+def test_above_comes_before_below() -> None:
+    arm = ["left_shoulder", "left_elbow", "left_wrist", "left_hand"]
+    target = make_layout("arm", {"joints": dict(zip(arm, [None, *arm], strict=False))})
+    source = make_layout("ends", {"joints": {arm[0]: None, arm[3]: arm[0]}})
+    found = map_layout(source, target)
+    assert found.filled == {"left_elbow": "left_shoulder", "left_wrist": "left_shoulder"}
+
+
 def test_too_little_in_common_is_refused() -> None:
     source = make_layout("hand", {"joints": {"left_wrist": None, "left_hand": "left_wrist"}})
     with pytest.raises(UserError, match=r"only 2 of the 20 joints of kinect20.*half are needed"):
