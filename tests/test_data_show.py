@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from PIL import Image
 from small import small_clips
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 
 from halpgraph.cli import app
 from halpgraph.data.clip_writer import ClipWriter
-from halpgraph.data.clips import Prepared
-from halpgraph.data.picking import find_clip, find_set
+from halpgraph.data.clips import read_prepared
+from halpgraph.data.picking import find_clip
+from halpgraph.data.skeleton_load import open_prepared
+from halpgraph.drawing.scene import make_scene
 from halpgraph.errors import HalpgraphError, UserError
 from halpgraph.layout import get_layout
 
@@ -40,12 +43,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def _here(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        patch.setenv("HALPGRAPH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def test_a_strip_is_written_beside_the_user(folder: Path) -> None:
-    count = find_set(str(folder)).num_frames[3]
+    count = read_prepared(folder).num_frames[3]
     said = call(str(folder), "--sample", "clip3")
     assert said == (f"sway-clip3.png: clip3, 8 of {count} frames, 2 persons, label 1 (quick)\n")
     with Image.open("sway-clip3.png") as image:
@@ -56,7 +62,7 @@ def test_json_says_the_same(folder: Path) -> None:
     found = json.loads(
         call(str(folder), "--sample", "1", "--out", "a.gif", "--frames", "4", "--json")
     )
-    frames = int(find_set(str(folder)).num_frames[1])
+    frames = int(read_prepared(folder).num_frames[1])
     assert found == {
         "file": "a.gif",
         "set": "sway",
@@ -128,22 +134,30 @@ def test_a_folder_that_is_no_set_is_refused(tmp_path: Path) -> None:
         call(str(tmp_path / "nothing"), "--sample", "0")
 
 
-def test_a_name_is_looked_up(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets with a card are opened by ``open_prepared``, with the folder of ``--data``."""
-    import sys
-    import types
+def test_a_name_is_looked_up_in_the_folder_of_data(folder: Path) -> None:
+    said = call("sway", "--sample", "0", "--data", str(folder.parent), "--out", "a.svg")
+    assert said.startswith("a.svg: clip0, 8 of ")
 
-    asked: list[Any] = []
 
-    def open_prepared(name: str, root: Path | None) -> Prepared:
-        asked.append((name, root))
-        return find_set(str(folder))
+def test_an_unknown_name_is_refused_with_a_hint() -> None:
+    with pytest.raises(UserError, match="nw_ucla"):
+        call("nw_uclaa", "--sample", "0")
 
-    module = types.ModuleType("halpgraph.data.skeleton_load")
-    module.open_prepared = open_prepared  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    call("NW-UCLA", "--sample", "0", "--data", "somewhere")
-    assert asked == [("NW-UCLA", Path("somewhere"))]
+
+@pytest.mark.parametrize("name", ["nw_ucla", "utd_mhad"])
+def test_heads_are_above_feet_in_real_data(real_data: Path, name: str) -> None:
+    """Up is y in both sets, and people who face the sensor are seen from the front."""
+    found = open_prepared(name, real_data)
+    layout = found.layout
+    high, left = [], []
+    for index in range(0, len(found), 40):
+        points = make_scene(found.clip(index).pose[:1], layout).points[0]  # [K, V, 2]
+        feet = points[:, [layout.index("left_foot"), layout.index("right_foot")], 1]
+        high.append((points[:, layout.index("head"), 1] - feet.mean(1)).mean())
+        sides = [points[:, layout.index(f"{side}_shoulder"), 0] for side in ("left", "right")]
+        left.append((sides[0] - sides[1]).mean())
+    assert min(high) > 0.5  # metres
+    assert np.mean(np.array(left) > 0) > 0.9
 
 
 def test_help_shows_an_example() -> None:
