@@ -13,7 +13,7 @@ from halpgraph.commands._options import Data, Json, echo_json
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands of this file."""
-    app.command(epilog="Example: halpgraph data show NW-UCLA --sample 0 --out walk.gif")(show)
+    app.command(epilog="Example: halpgraph data show nw_ucla --sample 0 --out walk.gif")(show)
 
 
 def show(
@@ -33,11 +33,12 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Draw a clip as stick figures, to see whether joints, axes and persons are right."""
-    from halpgraph.data.picking import find_clip, find_set
+    from halpgraph.data.picking import find_clip
+    from halpgraph.data.skeleton_load import open_prepared
     from halpgraph.drawing import save_gif, save_strip
     from halpgraph.errors import UserError
 
-    found = find_set(name, data)
+    found = open_prepared(name, data)
     index = find_clip(found, sample)
     clip = found.clip(index)
     out = out or Path(f"{_plain(found.name)}-{_plain(clip.name)}.png")

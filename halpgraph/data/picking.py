@@ -1,30 +1,11 @@
-"""Finding a prepared set by name or folder, and a clip in it by name or position."""
+"""Finding a clip of a prepared set by its name or its position."""
 
 from __future__ import annotations
 
 import difflib
-from pathlib import Path
 
-from halpgraph.data.clips import Prepared, is_prepared, read_prepared
+from halpgraph.data.clips import Prepared
 from halpgraph.errors import UserError
-
-
-def find_set(name: str, root: Path | None = None) -> Prepared:
-    """Return a skeleton set: that of a folder, where ``name`` is one, or one with a card.
-
-    Args:
-        name: a data set's name, or the path of a prepared folder.
-        root: folder to look for data sets in first.
-
-    Raises:
-        UserError: neither.
-    """
-    folder = Path(name).expanduser()
-    if is_prepared(folder) or folder.name != name:
-        return read_prepared(folder)
-    from halpgraph.data.skeleton_load import open_prepared
-
-    return open_prepared(name, root)
 
 
 def find_clip(found: Prepared, sample: str) -> int:

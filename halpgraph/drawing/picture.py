@@ -12,7 +12,7 @@ from halpgraph.layout import Layout
 
 TALL, WIDE = 150.0, 130.0  # the most that a body takes of a strip
 LARGE, BOX = 2.0, 370.0  # how much larger a moving figure is, and the least its box is wide
-NARROW = 44.0  # the least a frame takes
+NARROW = 44.0  # the least that a frame takes
 PAD, WORDS, LETTER = 8.0, 16.0, 6.4
 MIDDLE, LEFT, RIGHT = "middle", "left", "right"
 
@@ -41,13 +41,16 @@ class Picture:
     size: float = 1.0
 
 
-def strip(scene: Scene, legend: bool = True) -> Picture:
-    """Draw frames side by side: one scale, one ground; each frame is centred on who is in it."""
+def strip(scene: Scene, legend: bool = True, cell: float = NARROW) -> Picture:
+    """Draw frames side by side: one scale, one ground; each frame is centred on who is in it.
+
+    ``cell`` is the least that a frame takes.
+    """
     low, high = _limits(scene)  # [K, 2], [K, 2]
     bottom, top = low[:, 1].min(), high[:, 1].max()
     span = (high[:, 0] - low[:, 0]).max()
     scale = min(TALL / ((top - bottom) or 1.0), WIDE / (span or 1.0))
-    cell = max(span * scale + 2 * PAD, NARROW)
+    cell = max(span * scale + 2 * PAD, cell)
     ground = PAD + (top - bottom) * scale
     picture = Picture(cell * len(scene.frames), ground + PAD + WORDS)
     for k, frame in enumerate(scene.frames):

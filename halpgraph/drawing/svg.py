@@ -8,7 +8,7 @@ from markupsafe import escape
 from numpy.typing import NDArray
 
 from halpgraph.data.clips import Clip
-from halpgraph.drawing.picture import LEFT, MIDDLE, RIGHT, Limbs, Picture, strip
+from halpgraph.drawing.picture import LEFT, MIDDLE, NARROW, RIGHT, Limbs, Picture, strip
 from halpgraph.drawing.scene import make_scene
 from halpgraph.layout import Layout
 
@@ -33,6 +33,7 @@ def strip_svg(
     legend: bool = True,
     said: str = "",
     alone: bool = False,
+    cell: float = NARROW,
 ) -> str:
     """Draw a clip as a strip of stick figures.
 
@@ -44,6 +45,7 @@ def strip_svg(
         legend: whether a row says what the colours are, and which axes point right and up.
         said: what it shows, for those who cannot see it.
         alone: whether it is to be a file of its own, which brings its colours along.
+        cell: the least width of a frame, so that several strips can be of one size.
 
     Shapes: clip [M, T, V, C].
 
@@ -53,7 +55,7 @@ def strip_svg(
     pose = clip.pose if isinstance(clip, Clip) else clip
     scene = make_scene(pose, layout, frames, turn)
     words = said or f"{scene.persons} persons, {len(scene.frames)} of {scene.total} frames"
-    return picture_svg(strip(scene, legend), words, alone)
+    return picture_svg(strip(scene, legend, cell), words, alone)
 
 
 def picture_svg(picture: Picture, said: str, alone: bool = False) -> str:

@@ -19,6 +19,7 @@ from halpgraph.drawing import strip_svg
 from halpgraph.reports.plots import Figure
 
 CLASSES, QUERIES, NEIGHBOURS, FRAMES = 6, 3, 3, 8
+CELL = 72.0  # width of a frame, so that most strips are of one size
 UNNAMED = -1  # class of a clip without a label
 
 Ints = NDArray[np.int64]
@@ -86,11 +87,21 @@ def neighbours(
     rows = rows[np.argsort(ids[rows], kind="stable")]
     known = None if y is None else np.asarray(y, np.int64)
     picked = _first(asked, known, queries)
-    return [_nearest(found, unit, ids, known, q, rows, k) for q in picked]
+    return [
+        _nearest(found, unit, ids, known, q, rows, k, legend=place == 0)
+        for place, q in enumerate(picked)
+    ]
 
 
 def _nearest(
-    found: Prepared, unit: NDArray[Any], ids: Ints, y: Ints | None, query: int, rows: Ints, k: int
+    found: Prepared,
+    unit: NDArray[Any],
+    ids: Ints,
+    y: Ints | None,
+    query: int,
+    rows: Ints,
+    k: int,
+    legend: bool,
 ) -> Neighbours:
     near = unit[rows] @ unit[query]
     order = np.argsort(-near, kind="stable")[:k]
@@ -102,7 +113,7 @@ def _nearest(
         title = f"Neighbour {place}: {class_name(found, other)}"
         note = f"{same}cosine {near[at]:.3f}"
         figures.append(figure(found, int(ids[rows[at]]), title, note, legend=False))
-    shown = figure(found, int(ids[query]), f"Query: {class_name(found, own)}")
+    shown = figure(found, int(ids[query]), f"Query: {class_name(found, own)}", legend=legend)
     hits = 0 if y is None else int((y[rows[order]] == own).sum())
     said = f"{hits} of {len(order)} neighbours are of the query's class." if y is not None else ""
     return Neighbours(shown, figures, said)
@@ -117,7 +128,7 @@ def figure(
     frames = clip.pose.shape[1]
     caption = f"{clip.name}, {frames} frame{'s' if frames != 1 else ''}"
     said = f"{title}: {caption}"
-    drawn = strip_svg(clip, found.layout, FRAMES, legend=legend, said=said)
+    drawn = strip_svg(clip, found.layout, FRAMES, legend=legend, said=said, cell=CELL)
     return Figure(title, Markup(drawn), caption=f"{caption}, {note}" if note else caption)
 
 
