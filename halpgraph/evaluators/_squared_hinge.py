@@ -52,9 +52,7 @@ class LinearMachines:
             predicted = np.where(decision[0] > 0, there[1], there[0])
             rows = np.stack([np.zeros(len(decision[0])), decision[0]], axis=1)  # [m, 2]
             shares = partial(softmax_of, rows, there, self.classes)
-            return Prediction(
-                predicted, decision[0] if self.classes == 2 else None, shares=shares
-            )
+            return Prediction(predicted, decision[0] if self.classes == 2 else None, shares=shares)
         shares = partial(softmax_of, decision.T, there, self.classes)
         return Prediction(there[decision.argmax(0)], None, shares=shares)
 
