@@ -59,6 +59,5 @@ def evaluate(
         return
     for row in rows:
         for metric, found in row["metrics"].items():
-            typer.echo(
-                f"{row['evaluator']:<8} {metric.replace('_', ' '):<18} {score_words(found, 'splits')}"
-            )
+            words = score_words(found, "splits")
+            typer.echo(f"{row['evaluator']:<8} {metric.replace('_', ' '):<18} {words}")

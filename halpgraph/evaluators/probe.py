@@ -102,7 +102,10 @@ class probe(Evaluator):  # noqa: N801 - the name of the file
                 pace.mul_(self.momentum).add_(slope.add_(w, alpha=self.weight_decay))
                 w.add_(pace, alpha=-lr)
         if not bool(w.isfinite().all()):
-            raise RunError(f"evaluators.probe: the weights are not finite; try less than lr {lr:g}")
+            raise RunError(
+                "evaluators.probe: the weights are not finite; "
+                f"try less than lr {self.how['lr']:g}, or scale: true"
+            )
         return w[:, :-1], w[:, -1]
 
 
