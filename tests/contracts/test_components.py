@@ -15,9 +15,9 @@ from toy import check_batch
 
 from halpgraph import registry
 from halpgraph.batch import node_features
-from halpgraph.contracts import Contrast, Encoder, Evaluator, Head, View
+from halpgraph.contracts import Contrast, Encoder, Evaluator, Head, Method, Scores, View
 from halpgraph.data.load import from_list
-from halpgraph.engine import Trainer, embed
+from halpgraph.engine import Trainer, build_method, embed
 from halpgraph.folds import stratified
 
 NEEDED: dict[str, dict[str, Any]] = {
@@ -245,7 +245,10 @@ class TestHead:
             assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-@pytest.mark.parametrize("name", registry.evaluators.names())
+TUNERS = [n for n in registry.evaluators.names() if registry.evaluators.get(n).needs_encoder]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", [n for n in registry.evaluators.names() if n not in TUNERS])
 class TestEvaluator:
     def test_scores_and_no_leak(self, name: str) -> None:
         random = np.random.default_rng(0)
@@ -274,6 +277,68 @@ class TestEvaluator:
         a, b = evaluator(z, y, folds, 7), evaluator(z, y, folds, 7)
         np.testing.assert_array_equal(a.predicted, b.predicted)
         assert a.chosen == b.chosen
+
+    @pytest.mark.parametrize("classes", [2, 3])
+    def test_certainties_sum_to_one_and_say_what_is_predicted(
+        self, name: str, classes: int
+    ) -> None:
+        random = np.random.default_rng(2)
+        y = np.arange(60) % classes
+        z = random.normal(size=(60, 4)) + y[:, None]
+        evaluator: Evaluator = registry.evaluators.build(name)
+        scores = evaluator(z, 10 + 5 * y, stratified(y, 3, 0)[:2], 0)
+        assert scores.probabilities is not None
+        assert scores.probabilities.shape == (60, classes)
+        judged = scores.fold >= 0
+        assert np.isnan(scores.probabilities[~judged]).all()
+        certain = scores.probabilities[judged]
+        assert (certain >= 0).all()
+        np.testing.assert_allclose(certain.sum(1), 1.0)
+        same = (10 + 5 * certain.argmax(1)) == scores.predicted[judged]
+        assert same.mean() > 0.95  # one-against-one votes of SVMs may tie
+
+
+SHORT = {"epochs": 15, "lr": 0.01, "optimizer": "adam", "drops": [], "batch_size": 8}
+
+
+@pytest.mark.parametrize("name", TUNERS)
+class TestEvaluatorThatTunes:
+    def tune(self, name: str, y: Any, folds: Any, seed: int = 0) -> Scores:
+        data, recipe = small_data(), small_recipe().arm("graphcl")
+
+        def build(trained: bool = True) -> Method:
+            return build_method(data.store, recipe, 0 if trained else 1)
+
+        evaluator: Evaluator = registry.evaluators.build({"name": name, **SHORT})
+        return evaluator.tune(build, data.store, y, folds, seed)
+
+    def test_scores_and_no_leak(self, name: str) -> None:
+        y = np.arange(40) % 2
+        folds = stratified(y, 2, 0)
+        scores = self.tune(name, y, folds)
+        assert set(scores.predicted) <= {0, 1}
+        assert sorted(set(scores.fold)) == [0, 1]
+        assert np.mean(scores.metrics["accuracy"]) > 0.8
+        assert scores.probabilities is not None
+        np.testing.assert_array_equal(scores.probabilities.argmax(1), scores.predicted)
+        flipped = y.copy()
+        flipped[folds[1].test] = 1 - flipped[folds[1].test]
+        again = self.tune(name, flipped, [folds[1]])
+        at = folds[1].test
+        np.testing.assert_array_equal(again.probabilities[at], scores.probabilities[at])  # type: ignore[index]
+
+    def test_same_seed_same_answer(self, name: str) -> None:
+        y = np.arange(40) % 2
+        folds = stratified(y, 2, 0)[:1]
+        a, b, c = (self.tune(name, y, folds, seed) for seed in (3, 3, 4))
+        np.testing.assert_array_equal(a.probabilities, b.probabilities)  # type: ignore[arg-type]
+        assert a.chosen == b.chosen
+        assert not np.array_equal(a.probabilities, c.probabilities, equal_nan=True)  # type: ignore[arg-type]
+
+    def test_embeddings_alone_are_refused(self, name: str) -> None:
+        y = np.arange(40) % 2
+        with pytest.raises(registry.UserError, match="needs the encoder: name it in a recipe"):
+            registry.evaluators.build(name)(np.zeros((40, 2)), y, stratified(y, 2, 0), 0)
 
 
 def test_dense_features_go_through_the_corridor() -> None:
