@@ -23,12 +23,13 @@ from halpgraph.data.dataset import DataSet
 from halpgraph.device import threads
 from halpgraph.engine import Trainer, embed
 from halpgraph.environment import peak_memory_mb
-from halpgraph.errors import HalpgraphError, RunError
+from halpgraph.errors import HalpgraphError, RunError, UserError
 from halpgraph.files import write_json, write_text, write_with
 from halpgraph.folds import make_folds
 from halpgraph.judging import evaluate_all, once
 from halpgraph.recipe import Recipe
 from halpgraph.rundir import read_metrics
+from halpgraph.starts import find_start
 from halpgraph.trackers import open_trackers
 
 CHECKPOINT_SECONDS = 10.0
@@ -79,7 +80,7 @@ def _trained(job: Job, data: DataSet) -> Trainer:
     """Return the trainer after its last epoch, going on from the checkpoint where there is one."""
     trainer = Trainer(data.fit_store, job.recipe, job.seed)
     checkpoint, train = job.folder / "checkpoint.pt", job.recipe.train
-    _resume(trainer, job.folder, checkpoint)
+    _resume(trainer, job, checkpoint)
     save(trainer, checkpoint)
     saved, tracker = time.monotonic(), open_trackers(job.recipe, job.folder, job.title)
     with tracker, _metrics(job.folder) as write:
@@ -141,16 +142,36 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise RunError(
-            f"{path}: damaged ({type(error).__name__}); remove it to train this seed anew"
+            f"damaged ({type(error).__name__}); remove it to train this seed anew"
         ) from None
     return state
 
 
-def _resume(trainer: Trainer, folder: Path, checkpoint: Path) -> None:
+def _resume(trainer: Trainer, job: Job, checkpoint: Path) -> None:
+    """Go on where this job stopped; a job that has not begun starts where its recipe says."""
     if checkpoint.is_file():
-        trainer.load_state(load_checkpoint(checkpoint))
-    rows = [row for row in read_metrics(folder) if row["epoch"] <= trainer.epoch]
-    write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        try:
+            trainer.load_state(load_checkpoint(checkpoint))
+        except RunError as error:
+            raise RunError(f"{checkpoint}: {error}") from None
+    else:
+        begin(trainer, find_start(job.recipe.train, job.cell, job.seed))
+    rows = [row for row in read_metrics(job.folder) if row["epoch"] <= trainer.epoch]
+    write_text(job.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def begin(trainer: Trainer, start: Path | None) -> None:
+    """Take over the checkpoint of a first stage, if there is one.
+
+    Raises:
+        UserError: it is damaged, or does not fit the recipe.
+    """
+    if start is None:
+        return
+    try:
+        trainer.start_from(load_checkpoint(start))
+    except RunError as error:
+        raise UserError(f"train.init_from: {start}: {error}") from None
 
 
 def write_embeddings(path: Path, z: np.ndarray[Any, Any], data: DataSet) -> None:
