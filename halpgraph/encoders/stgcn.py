@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._bones import BoneConvolution
 from halpgraph.encoders._dropout import Dropout
-from halpgraph.encoders._partitions import Partition, partition
+from halpgraph.encoders._partitions import Partition, matrices
 from halpgraph.encoders._poses import checked, mean_over_bodies, slots
 from halpgraph.layout import Layout
 from halpgraph.registry import encoders
@@ -28,11 +28,14 @@ PRESETS: dict[str, Blocks] = {  # (channels, stride) of each block
 class Block(nn.Module):
     """``relu(drop(norm(along time(relu(norm(along bones(x)))))) + shortcut(x))``.
 
+    Maps are [V * R, C, 1, T] with channels last in memory: as they lie, joint by joint, they are
+    the rows of the spatial products.
+
     Args:
         width: channels in.
         out: channels out.
-        parts: K, matrices of the partition.
-        joints: V.
+        adjacency: of the partition.
+        layout: of the skeletons.
         kernel: frames that the temporal convolution sees.
         stride: of the temporal convolution.
         dropout: share of values dropped after it.
@@ -43,36 +46,36 @@ class Block(nn.Module):
         self,
         width: int,
         out: int,
-        parts: int,
-        joints: int,
+        adjacency: Tensor,
+        layout: Layout,
         kernel: int,
         stride: int,
         dropout: float,
         shortcut: bool,
     ) -> None:
         super().__init__()
-        self.parts = parts
-        self.importance = nn.Parameter(torch.ones(parts, joints, joints))
-        self.spatial = nn.Conv2d(width, parts * out, 1)
+        self.spatial = BoneConvolution(width, out, adjacency, layout)
         self.norm1 = nn.BatchNorm2d(out)
-        along = {"stride": (stride, 1), "padding": (kernel // 2, 0)}
-        self.temporal = nn.Conv2d(out, out, (kernel, 1), **along)  # type: ignore[arg-type]
+        self.temporal = nn.Conv2d(out, out, (1, kernel), (1, stride), (0, kernel // 2))
         self.norm2 = nn.BatchNorm2d(out)
         self.dropout = Dropout(dropout)
         self.shortcut: nn.Module | None = None
         if shortcut and width == out and stride == 1:
             self.shortcut = nn.Identity()
         elif shortcut:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(width, out, 1, stride=(stride, 1)), nn.BatchNorm2d(out)
-            )
+            moved = nn.Conv2d(width, out, 1, (1, stride))
+            self.shortcut = nn.Sequential(moved, nn.BatchNorm2d(out))
 
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Return the block's map. Shapes: x [R, C, T, V], adjacency [K, V, V] -> [R, C', T', V]."""
-        y = self.spatial(x).unflatten(1, (self.parts, -1))  # [R, K, C', T, V]
-        y = torch.einsum("rkctv,kvw->rctw", y, adjacency * self.importance)
-        y = self.dropout(self.norm2(self.temporal(self.norm1(y).relu())))
-        return (y if self.shortcut is None else y + self.shortcut(x)).relu()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's map. Shapes: x [V * R, C, 1, T] -> [V * R, C', 1, T']."""
+        joints = self.spatial.parents.numel()
+        rows = x.permute(0, 2, 3, 1).reshape(joints, -1, x.size(1))  # [V, R * T, C]
+        y: Tensor = self.spatial(rows).view(x.size(0), 1, x.size(3), -1)  # [V * R, 1, T, C']
+        y = self.norm1(y.permute(0, 3, 1, 2)).relu_()
+        y = self.dropout(self.norm2(self.temporal(y)))
+        if self.shortcut is not None:
+            y = y.add_(self.shortcut(x))
+        return y.relu_()
 
 
 @encoders.register
@@ -99,7 +102,6 @@ class STGCN(Encoder):
     """
 
     takes: Literal["graph", "pose"] = "pose"
-    adjacency: Tensor
 
     def __init__(
         self,
@@ -115,14 +117,14 @@ class STGCN(Encoder):
         super().__init__()
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
         self.empty_bodies = empty_bodies
-        self.register_buffer("adjacency", _partition(layout, partition), persistent=False)
-        parts, joints = self.adjacency.shape[:2]
-        self.norm = nn.BatchNorm1d(in_channels * joints)
-        self.blocks = nn.ModuleList()
-        width = in_channels
-        for i, (out, stride) in enumerate(PRESETS.get(str(channels), channels)):  # type: ignore[arg-type]
+        adjacency = matrices(layout, partition)
+        self.norm = nn.BatchNorm1d(in_channels * layout.num_joints)
+        self.blocks, width = nn.ModuleList(), in_channels
+        for i, (out, stride) in enumerate(
+            PRESETS[channels] if isinstance(channels, str) else channels
+        ):
             drop = dropout if i else 0.0
-            self.blocks.append(Block(width, out, parts, joints, kernel, stride, drop, i > 0))
+            self.blocks.append(Block(width, out, adjacency, layout, kernel, stride, drop, i > 0))
             width = out
         self.out_channels = width
 
@@ -148,11 +150,11 @@ class STGCN(Encoder):
 
     def encode(self, pose: Tensor) -> Tensor:
         """Return the joints of each body. Shapes: pose [R, T, C, V] -> [R, V, D]."""
-        flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
-        x = self.norm(flat).view_as(pose).transpose(1, 2)  # [R, C, T, V]
+        bodies, frames, width, joints = pose.shape
+        x = self.norm(pose.reshape(-1, width * joints)).view_as(pose)
+        x = x.permute(3, 0, 1, 2).reshape(joints * bodies, 1, frames, width)  # [V * R, 1, T, C]
+        x = x.permute(0, 3, 1, 2)  # [V * R, C, 1, T]
         for block in self.blocks:
-            x = block(x, self.adjacency)
-        return x.mean(2).transpose(1, 2)  # [R, V, D]
-
-
-_partition = partition
+            x = block(x)
+        out: Tensor = x.mean((2, 3)).view(joints, bodies, -1)
+        return out.transpose(0, 1)  # [R, V, D]
