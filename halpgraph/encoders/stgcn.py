@@ -28,8 +28,8 @@ PRESETS: dict[str, Blocks] = {  # (channels, stride) of each block
 class Block(nn.Module):
     """``relu(drop(norm(along time(relu(norm(along bones(x)))))) + shortcut(x))``.
 
-    Maps are [V * R, C, 1, T] with channels last in memory: as they lie, joint by joint, they are
-    the rows of the spatial products.
+    Maps are [V, C, T, R] with channels last in memory: joint by joint they are the rows of the
+    spatial products, and the temporal convolution runs along T over all bodies at once.
 
     Args:
         width: channels in.
@@ -56,21 +56,20 @@ class Block(nn.Module):
         super().__init__()
         self.spatial = BoneConvolution(width, out, adjacency, layout)
         self.norm1 = nn.BatchNorm2d(out)
-        self.temporal = nn.Conv2d(out, out, (1, kernel), (1, stride), (0, kernel // 2))
+        self.temporal = nn.Conv2d(out, out, (kernel, 1), (stride, 1), (kernel // 2, 0))
         self.norm2 = nn.BatchNorm2d(out)
         self.dropout = Dropout(dropout)
         self.shortcut: nn.Module | None = None
         if shortcut and width == out and stride == 1:
             self.shortcut = nn.Identity()
         elif shortcut:
-            moved = nn.Conv2d(width, out, 1, (1, stride))
+            moved = nn.Conv2d(width, out, 1, (stride, 1))
             self.shortcut = nn.Sequential(moved, nn.BatchNorm2d(out))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the block's map. Shapes: x [V * R, C, 1, T] -> [V * R, C', 1, T']."""
-        joints = self.spatial.parents.numel()
-        rows = x.permute(0, 2, 3, 1).reshape(joints, -1, x.size(1))  # [V, R * T, C]
-        y: Tensor = self.spatial(rows).view(x.size(0), 1, x.size(3), -1)  # [V * R, 1, T, C']
+        """Return the block's map. Shapes: x [V, C, T, R] -> [V, C', T', R]."""
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [V, T * R, C]
+        y: Tensor = self.spatial(rows).unflatten(1, x.shape[2:])  # [V, T, R, C']
         y = self.norm1(y.permute(0, 3, 1, 2)).relu_()
         y = self.dropout(self.norm2(self.temporal(y)))
         if self.shortcut is not None:
@@ -150,11 +149,10 @@ class STGCN(Encoder):
 
     def encode(self, pose: Tensor) -> Tensor:
         """Return the joints of each body. Shapes: pose [R, T, C, V] -> [R, V, D]."""
-        bodies, frames, width, joints = pose.shape
-        x = self.norm(pose.reshape(-1, width * joints)).view_as(pose)
-        x = x.permute(3, 0, 1, 2).reshape(joints * bodies, 1, frames, width)  # [V * R, 1, T, C]
-        x = x.permute(0, 3, 1, 2)  # [V * R, C, 1, T]
+        flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
+        x = self.norm(flat).view_as(pose)
+        x = x.permute(3, 1, 0, 2).contiguous().permute(0, 3, 1, 2)  # [V, C, T, R], channels last
         for block in self.blocks:
             x = block(x)
-        out: Tensor = x.mean((2, 3)).view(joints, bodies, -1)
-        return out.transpose(0, 1)  # [R, V, D]
+        out: Tensor = x.mean(2).permute(2, 0, 1)
+        return out  # [R, V, D]
