@@ -13,6 +13,7 @@ from halpgraph.encoders._bones import BoneConvolution
 from halpgraph.encoders._dropout import Dropout
 from halpgraph.encoders._partitions import Partition, matrices
 from halpgraph.encoders._poses import checked, mean_over_bodies, slots
+from halpgraph.errors import UserError
 from halpgraph.layout import Layout
 from halpgraph.registry import encoders
 
@@ -96,6 +97,9 @@ class STGCN(Encoder):
         empty_bodies: ``skip`` those that are not there; or ``average`` over all M slots, the empty
             ones encoded as zeros, as published.
 
+    Raises:
+        UserError: an even ``kernel``.
+
     Reference: Yan et al., AAAI 2018, https://arxiv.org/abs/1801.07455; "/4" as in Guo et al., AAAI
     2022, https://arxiv.org/abs/2112.03590
     """
@@ -109,11 +113,13 @@ class STGCN(Encoder):
         persons: int = 1,
         channels: Literal["full", "/4", "cpu"] | Annotated[Blocks, Field(min_length=1)] = "/4",
         partition: Partition = "stgcn",
-        kernel: Annotated[int, Field(ge=1, le=99, multiple_of=1)] = 9,
+        kernel: Annotated[int, Field(ge=1, le=99)] = 9,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         empty_bodies: Literal["skip", "average"] = "skip",
     ) -> None:
         super().__init__()
+        if kernel % 2 == 0:
+            raise UserError(f"encoder.kernel: must be odd (got {kernel}); use {kernel + 1}")
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
         self.empty_bodies = empty_bodies
         adjacency = matrices(layout, partition)
