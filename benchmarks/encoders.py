@@ -58,7 +58,7 @@ def step(forward: Callable[[], Tensor], module: nn.Module) -> Work:
 
 
 def loop(gru: nn.GRU, x: Tensor) -> Tensor:
-    """The published form: every frame through all layers, states carried along. Shapes: [T, B, D]."""
+    """The published form: frame by frame through all layers. Shapes: [T, B, I] -> [T, B, D]."""
     state, out = None, []
     for t in range(len(x)):
         now, state = gru(x[t : t + 1], state)

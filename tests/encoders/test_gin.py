@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+from small import small_skeletons
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 from torch_geometric.nn import GINConv
 from torch_geometric.utils import scatter
-from small import small_skeletons
 from toy import pack, toy_batch
 
 from halpgraph import registry

@@ -61,7 +61,7 @@ def test_columns_sum_to_one(name: str, strategy: Partition) -> None:
 
 
 def test_direction_of_a_small_tree() -> None:
-    """a - b - c, b being the root: c gathers from its parent, b half from each child."""
+    """Of a - b - c, b being the root: c gathers from its parent, b half from each child."""
     layout = make_layout("three", {"joints": {"a": "b", "b": None, "c": "b"}})
     own, inward, outward = matrices(layout, "inout")
     assert torch.equal(own, torch.eye(3))
