@@ -18,6 +18,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from torch.nn import functional as F
 
 from halpgraph.encoders._partitions import matrices
 from halpgraph.encoders.bigru import BiGRU
-from halpgraph.encoders.stgcn import PRESETS, STGCN, Block
+from halpgraph.encoders.stgcn import PRESETS, STGCN
 from halpgraph.layout import get_layout
 
 Work = Callable[[], object]
@@ -52,7 +53,8 @@ def step(forward: Callable[[], Tensor], module: nn.Module) -> Work:
 
     def both() -> None:
         module.zero_grad()
-        forward().float().sum().backward()
+        loss: Any = forward().float().sum()
+        loss.backward()
 
     return both
 
@@ -96,44 +98,53 @@ def measured(forward: Callable[[], Tensor], module: nn.Module) -> tuple[Tensor, 
     """Return an output and the gradients it leaves."""
     module.zero_grad()
     out = forward()
-    out.sum().backward()
+    loss: Any = out.sum()
+    loss.backward()
     return out.detach(), [p.grad.clone() for p in module.parameters() if p.grad is not None]
 
 
-def published_block(block: Block, x: Tensor, adjacency: Tensor) -> Tensor:
+def published_block(block: Any, x: Tensor, adjacency: Tensor) -> Tensor:
     """One block in its published form. Shapes: x [R, C, T, V] -> [R, C', T', V]."""
     linear = block.spatial.weights
-    y = F.conv2d(x, linear.weight[:, :, None, None], linear.bias).unflatten(1, (len(adjacency), -1))
+    y: Tensor = F.conv2d(x, linear.weight[:, :, None, None], linear.bias)
+    y = y.view(len(y), len(adjacency), -1, *y.shape[2:])  # [R, K, C', T, V]
     y = torch.einsum("rkctv,kvw->rctw", y, adjacency * block.spatial.importance)
     y = block.norm2(block.temporal(block.norm1(y).relu()))
-    return (y if block.shortcut is None else y + block.shortcut(x)).relu()
+    out: Tensor = y if block.shortcut is None else y + block.shortcut(x)
+    return out.relu()
 
 
 def published(encoder: STGCN, pose: Tensor, layout: torch.memory_format) -> Tensor:
     """The whole encoder in its published form. Shapes: pose [R, T, C, V] -> [R, D]."""
     adjacency = matrices(encoder.layout, "stgcn").to(pose.device)
-    x = encoder.norm(pose.flatten(2).flatten(0, 1)).view_as(pose)
+    x: Tensor = encoder.norm(pose.flatten(2).flatten(0, 1)).view_as(pose)
     x = x.transpose(1, 2).contiguous(memory_format=layout)  # [R, C, T, V]
     for block in encoder.blocks:
         x = published_block(block, x, adjacency)
     return x.mean((2, 3))
 
 
+def spatial(linear: nn.Linear, x: Tensor) -> Tensor:
+    """The spatial convolution of all partitions. Shapes: [R, C, T, V] -> [R, K * C', T, V]."""
+    return F.conv2d(x, linear.weight[:, :, None, None], linear.bias)
+
+
 def convolutions(encoder: STGCN, pose: Tensor, layout: torch.memory_format) -> Work:
     """Return forward and backward of the convolutions alone, each on its own map."""
-    calls: list[tuple[Callable[[Tensor], Tensor], Tensor, Tensor]] = []
+    calls: list[tuple[Any, Tensor, Tensor]] = []
+    blocks: Any = encoder.blocks
     shape = (len(pose), pose.size(2), pose.size(1), pose.size(3))
 
-    def add(call: Callable[[Tensor], Tensor], shape: tuple[int, ...], first: bool = False) -> Any:
+    def add(call: Any, shape: Any, first: bool = False) -> Any:
         x = torch.randn(shape, device=pose.device).contiguous(memory_format=layout)
         x.requires_grad_(not first)
         slope = torch.ones_like(call(x))
         calls.append((call, x, slope))
         return tuple(slope.shape)
 
-    for i, block in enumerate(encoder.blocks):
+    for i, block in enumerate(blocks):
         w = block.spatial.weights
-        add(lambda x, w=w: F.conv2d(x, w.weight[:, :, None, None], w.bias), shape, i == 0)
+        add(partial(spatial, w), shape, i == 0)
         out = (shape[0], block.temporal.in_channels, *shape[2:])
         if isinstance(block.shortcut, nn.Sequential):
             add(block.shortcut[0], shape)
