@@ -179,7 +179,7 @@ def _write(
                     dropped.append(outcome)
                     continue
                 writer.add(outcome.clip)
-                mended.update([outcome.mended] if outcome.mended else [])
+                mended.update(outcome.mended.split("; ") if outcome.mended else [])
         dropped.sort(key=lambda item: item.name)
         splits, checks = _splits(reader, files, list(writer.names), writer.fields)
         notes = [*found.notes, *(f"{n} clips {what}" for what, n in sorted(mended.items()))]
@@ -205,6 +205,8 @@ def _splits(
     splits, checks = {}, []
     for name, rule in reader.rules.items():
         part = rule.part(files, names, columns)
+        if part is None:
+            continue
         splits[name] = Split(part, rule.inner)
         sizes = int((part == 0).sum()), int((part == 1).sum())
         checks.append(SplitCheck(name, *sizes, *(rule.expected or (None, None))))
@@ -217,6 +219,8 @@ def _words(
     words = [f"{n} samples dropped: {kind}" for kind, n in Counter(d.kind for d in dropped).items()]
     if reader.expected is not None and clips != reader.expected:
         words.append(f"{clips} of the {reader.expected} published clips: a part of the set")
+    there = {check.name for check in checks}
+    words += [f"split {name}: its file is not there" for name in reader.rules if name not in there]
     for check in checks:
         if not check.ok:
             words.append(

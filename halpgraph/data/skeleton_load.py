@@ -1,4 +1,4 @@
-"""From a name to a prepared skeleton set: a folder of one's own, the cache, or raw files at hand."""
+"""From a name to a prepared skeleton set: its folder, the cache, or raw files at hand."""
 
 from __future__ import annotations
 
