@@ -128,7 +128,7 @@ def _find(reader: Reader, files: Raw) -> Found:
 def _read_all(
     reader: Reader, files: Raw, convention: str, chunks: Sequence[Chunk], jobs: int, quiet: bool
 ) -> None:
-    left = [chunk for chunk in chunks if read_part(chunk.path) is None]
+    left = [chunk for chunk in chunks if not chunk.path.is_file()]
     total = sum(len(chunk.units) for chunk in chunks)
     with _bar(reader.name, total, total - sum(len(c.units) for c in left), quiet) as tick:
         work_through(reader, files, convention, left, jobs, tick)

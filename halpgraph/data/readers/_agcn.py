@@ -31,7 +31,7 @@ def agcn(recording: Recording) -> NDArray[Any]:
     Reference: Shi et al., CVPR 2019, https://github.com/lshiwjx/2s-AGCN (data_gen).
     """
     pose = by_position(recording, READ)
-    seen = pose.any((1, 2, 3))
+    seen = [bool(body.any()) for body in pose]
     order = sorted(range(READ), key=lambda m: (-energy(pose[m]), not seen[m]))
     pose = np.stack([filled(pose[m]) for m in order[:KEPT]])
     pose = np.where(pose.any(-1, keepdims=True), pose - pose[:1, :, CENTRE : CENTRE + 1], 0)

@@ -49,7 +49,7 @@ def sgn(recording: Recording) -> NDArray[Any]:
     first = np.flatnonzero(pose[0].any((1, 2)))
     if not len(first):
         return pose
-    there = pose.any((2, 3))[..., None, None]  # [M, T, 1, 1]
+    there = pose.any((2, 3), keepdims=True)  # [M, T, 1, 1]
     return np.where(there, pose - pose[0, first[0], CENTRE], 0)
 
 
