@@ -81,6 +81,8 @@ def prepare(
     """
     reader, out = get_reader(name), Path(out).expanduser()
     convention = _convention(reader, convention)
+    if dtype not in ("float32", "float16"):
+        raise UserError(f"dtype: must be float32 or float16, not {dtype}")
     _free(out)
     files = Raw(raw)
     found = _find(reader, files)
@@ -181,6 +183,9 @@ def _write(
                 writer.add(outcome.clip)
                 mended.update(outcome.mended.split("; ") if outcome.mended else [])
         dropped.sort(key=lambda item: item.name)
+        if not len(writer):
+            first = f"; the first: {dropped[0].reason}" if dropped else ""
+            raise UserError(f"{files.path}: no clip could be used of {len(dropped)}{first}")
         splits, checks = _splits(reader, files, list(writer.names), writer.fields)
         notes = [*found.notes, *(f"{n} clips {what}" for what, n in sorted(mended.items()))]
         notes += _words(reader, len(writer), dropped, checks)
