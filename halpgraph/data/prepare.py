@@ -189,7 +189,10 @@ def _write(
         splits, checks = _splits(reader, files, list(writer.names), writer.fields)
         notes = [*found.notes, *(f"{n} clips {what}" for what, n in sorted(mended.items()))]
         notes += _words(reader, len(writer), dropped, checks)
-        writer.about["dropped"] = [asdict(item) for item in dropped]
+        here = f"{files.path}: "  # where the raw files lie is nobody's business
+        writer.about["dropped"] = [
+            asdict(item) | {"reason": item.reason.replace(here, "")} for item in dropped
+        ]
         prepared = writer.finish(splits, notes)
     table = _table(found, len(prepared), dropped, mended)
     return PrepareReport(prepared, table, dropped, checks, notes)

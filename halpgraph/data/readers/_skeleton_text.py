@@ -12,7 +12,6 @@ from halpgraph.data.clips import Ints
 from halpgraph.data.readers._base import DamagedError
 
 JOINTS, COLUMNS, HEAD = 25, 12, 10
-STATES = frozenset((b"0", b"1", b"2"))  # the last column of a joint: none, inferred, tracked
 
 
 @dataclass
@@ -105,14 +104,14 @@ def _joints(lines: _Lines) -> list[bytes]:
         lines.at = len(lines.lines)
         lines.next(f"all {JOINTS} joints of a body")
     lines.at = end
-    cells = b" ".join(lines.lines[start:end]).split()
-    if len(cells) != JOINTS * COLUMNS or not STATES.issuperset(cells[COLUMNS - 1 :: COLUMNS]):
-        for at in range(start, end):
-            if len(lines.lines[at].split()) != COLUMNS:
-                raise lines.wrong(f"a joint: {COLUMNS} numbers", at)
-    out = [b""] * (JOINTS * 3)
-    for axis in range(3):
-        out[axis::3] = cells[axis::COLUMNS]
+    out = list[bytes]()
+    for at in range(start, end):
+        line = lines.lines[at]
+        if line.count(b" ") != COLUMNS - 1 and len(line.split()) != COLUMNS:
+            raise lines.wrong(f"a joint: {COLUMNS} numbers", at)
+        out += line.split(None, 3)[:3]
+    if len(out) != JOINTS * 3:
+        raise lines.wrong(f"{JOINTS} joints of {COLUMNS} numbers", start)
     return out
 
 
@@ -120,7 +119,7 @@ def _numbers(lines: _Lines, cells: list[bytes]) -> NDArray[Any]:
     if not cells:
         return np.empty((0, JOINTS, 3))
     try:
-        return np.array(cells).astype(np.float64).reshape(-1, JOINTS, 3)  # [K, V, 3]
+        return np.array(list(map(float, cells))).reshape(-1, JOINTS, 3)  # [K, V, 3]
     except ValueError:
         raise _blame(lines) from None
 
@@ -132,7 +131,7 @@ def _blame(lines: _Lines) -> DamagedError:
         if len(cells) != COLUMNS:
             continue
         try:
-            np.array(cells[:3]).astype(np.float64)
+            list(map(float, cells[:3]))
         except ValueError:
             return lines.wrong("a joint: x, y, z and 9 more numbers", at)
     return DamagedError(f"{lines.where}: not numbers; the file is damaged")

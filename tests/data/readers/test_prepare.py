@@ -279,4 +279,5 @@ def test_what_was_dropped_is_kept_in_the_set(raw: Path, tmp_path: Path) -> None:
     about = run(raw, tmp_path / "set").prepared.meta["about"]
     assert about["dropped"][0]["name"] == "a01_s99_e00_v01"
     assert about["dropped"][0]["line"] == 1
+    assert about["dropped"][0]["reason"] == "a01_s99_e00_v01.json, line 1: not JSON"
     assert {"title", "source", "licence", "citation", "convention"} <= about.keys()
