@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from halpgraph.commands import imports
 from halpgraph.commands._options import Data, Json, echo_json
 
 app = typer.Typer(
@@ -13,6 +14,7 @@ app = typer.Typer(
     epilog="Example: halpgraph data check PROTEINS",
     no_args_is_help=True,
 )
+imports.add_to(app)
 Name = Annotated[str, typer.Argument(help="A data set's name, as `halpgraph data list` prints it.")]
 
 
