@@ -146,6 +146,7 @@ def _known() -> dict[tuple[str, str], Callable[..., Any]]:
         ("collections", "OrderedDict"): lambda *given: OrderedDict(*given),
         ("builtins", "set"): lambda given=(): set(given),
         ("builtins", "frozenset"): lambda given=(): frozenset(given),
+        ("builtins", "bytes"): lambda: b"",  # how old protocols write it
         ("builtins", "bytearray"): lambda given=b"": bytearray(memoryview(given)),
     }
 

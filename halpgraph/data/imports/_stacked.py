@@ -49,13 +49,12 @@ def read_stacked(path: Path, layout: Layout, files: Sequence[str]) -> Source:
         raise UserError(f"{path}: must be a folder that holds {files[0].format(part='train')}")
     found: dict[str, Part] = {}
     for part in PARTS:
-        for name in files:
-            place = path / name.format(part=part)
-            if part not in found and place.is_file():
-                found[part] = _part(path, place, part, layout)
-    if "train" not in found:
-        wanted = " or ".join(name.format(part="train") for name in files)
-        raise UserError(f"{path}: {wanted} is missing")
+        there = [f for f in (path / name.format(part=part) for name in files) if f.is_file()]
+        if there:
+            found[part] = _part(path, there[0], part, layout)
+        elif part == "train":
+            wanted = " or ".join(name.format(part="train") for name in files)
+            raise UserError(f"{path}: {wanted} is missing")
     split: dict[str, list[str]] = {}
     for part, own in found.items():
         code = "valid" if part == "val" and "test" in found else PARTS[part]

@@ -13,7 +13,7 @@ from halpgraph.data.imports._source import RawClip
 from halpgraph.errors import UserError
 from halpgraph.layout import Layout, get_layout, layouts
 
-UNSEEN = 0.01  # a joint with no more confidence than this was not seen
+UNSEEN = 0.01001  # a joint of confidence 0.01 (in half precision too) or less was not seen
 
 
 class OtherLayoutError(UserError):

@@ -89,7 +89,7 @@ def _clip(row: Any, name: str) -> RawClip:
         score = np.asarray(score)
         if score.shape != pose.shape[:3]:
             raise ValueError(f"keypoint_score {score.shape} does not fit keypoint {pose.shape}")
-        pose = np.concatenate([pose, score[..., None].astype(pose.dtype)], 3)  # [M, T, V, C + 1]
+        pose = np.concatenate([pose, score[..., None]], 3, dtype=np.float32)  # [M, T, V, C + 1]
     total = row.get("total_frames", pose.shape[1])
     if total != pose.shape[1]:
         raise ValueError(f"total_frames is {total}, but keypoint has {pose.shape[1]} frames")
