@@ -68,9 +68,9 @@ def make_batch(
     if batch is None:
         batch = graph_of_node(ptr, x.size(0))
     out: Batch = type.__call__(_CLASS, x=x, edge_index=edge_index, batch=batch, ptr=ptr)
-    out.codes, out.rowptr, out.num_codes = codes, rowptr, num_codes
-    for name, value in graph_level.items():
-        out[name] = value
+    mine = {"codes": codes, "rowptr": rowptr, "num_codes": num_codes}
+    for name, value in (mine | graph_level).items():
+        out._store[name] = value  # past ``Batch``'s own look-ups, which cost more than a slice
     out._num_graphs = ptr.numel() - 1
     return out
 
@@ -116,6 +116,26 @@ def _piece(
         out.pose, out.person = batch.pose[bodies], batch.person[bodies]
         out.body_ptr, out.layout = batch.body_ptr[start : stop + 1] - bodies.start, batch.layout
     return out
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Put batches with the same kinds of features one after another, without ``y`` and ``id``."""
+    rows: list[tuple[Tensor, ...]] = []
+    nodes = edges = graphs = 0
+    for b in batches:
+        row = (b.x, b.codes, b.edge_index, b.rowptr, b.ptr, b.batch)
+        x, codes, edge_index, rowptr, ptr, batch = row
+        if rows:
+            moved = (rowptr[1:] + edges, ptr[1:] + nodes, batch + graphs)
+            row = (x, codes, edge_index + nodes, *moved)
+        rows.append(row)
+        nodes += batch.numel()
+        edges += edge_index.size(1)
+        graphs += ptr.numel() - 1
+    names = ("x", "codes", "edge_index", "rowptr", "ptr", "batch")
+    columns = zip(names, zip(*rows, strict=True), strict=True)
+    joined = {name: torch.cat(parts, int(name == "edge_index")) for name, parts in columns}
+    return make_batch(num_codes=batches[0].num_codes, **joined)
 
 
 def node_features(batch: Batch) -> Tensor:

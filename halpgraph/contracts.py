@@ -56,6 +56,10 @@ class Encoder(nn.Module, ABC):
     def forward(self, batch: Batch) -> Features:
         """Encode a batch."""
 
+    def encode(self, batches: Sequence[Batch]) -> list[Features]:
+        """Encode several batches, as if one after another; an encoder may do so in one pass."""
+        return [self(batch) for batch in batches]
+
 
 @dataclass(frozen=True)
 class Contrast:

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from halpgraph.data.cards import Card, card_of
+from halpgraph.data.skeleton_sets import open_set
+from halpgraph.data.skeletons import SkeletonStore
 from halpgraph.environment import available_cores
+from halpgraph.errors import UserError
+from halpgraph.recipe import Recipe
 from halpgraph.rundir import RunDir
 from halpgraph.runner import Cell, prepare, read_and_validate, run_folder
 
@@ -40,25 +45,80 @@ def check(
         UserError: what is wrong, and what instead.
     """
     plan = read_and_validate(recipe, overrides)
+    absent = _not_here(plan, data)
+    if absent is not None:
+        return _without_data(plan, *absent, jobs)
     cells = prepare(plan, data)
-    seconds = START + sum(_training(c) + _evaluating(c) for c in cells)
+    spent = {cell.name: _training(cell) + _evaluating(cell) for cell in cells}
+    seconds = START + sum(spent.values())
     side_by_side = min(jobs or available_cores(), available_cores())
     minutes = seconds / side_by_side / 60
     folder = run_folder(plan, cells, runs)
     return {
         "recipe": plan.name,
-        "cells": [_describe(cell) for cell in cells],
+        "cells": [_describe(cell, spent[cell.name]) for cell in cells],
         "arms": list(plan.arms),
         "seeds": len(plan.seeds),
         "trainings": len(cells) * len(plan.arms) * len(plan.seeds),
         "cpu_seconds": seconds,
         "cores": side_by_side,
         "minutes": minutes,
-        "minutes_text": "under a minute" if minutes < 1 else f"{minutes:.0f} minutes",
+        "minutes_text": in_words(60 * minutes),
         "memory_mb": max(_memory(cell) for cell in cells),
         "run": str(folder.path),
         "state": _state(folder),
     }
+
+
+def _not_here(plan: Recipe, root: str | Path | None) -> tuple[Card, str] | None:
+    """Return the card of a skeleton set that is not at hand, and how to get and prepare it."""
+    card = card_of(plan.data.name)
+    if card is None or card.source != "skeletons":
+        return None
+    try:
+        open_set(card.name, root)
+    except UserError as error:
+        return card, str(error)
+    return None
+
+
+def _without_data(plan: Recipe, card: Card, how: str, jobs: int | None) -> dict[str, Any]:
+    """Say what a recipe would cost, from its data set's card and a few made-up clips."""
+    from halpgraph.step_costs import made_up_store, step_cost
+
+    arms = [plan.arm(name) for name in plan.arms]
+    store = made_up_store(card, plan)
+    costs = [step_cost(store, arm) for arm in arms]
+    split = plan.data.split or next(iter(card.statistics.splits), "")
+    clips = card.statistics.splits.get(split, (card.statistics.graphs or 0, 0))[0]
+    epochs = [arm.train.epochs for arm in arms]
+    one = sum(c.seconds * n for c, n in zip(costs, epochs, strict=True)) * clips
+    seconds = one * len(plan.seeds)
+    cores = min(jobs or available_cores(), available_cores())
+    memory = max(c.activations + c.weights for c in costs) / 2**20 + 500
+    return {
+        "recipe": plan.name,
+        "missing": how,
+        "clips_to_train": clips or None,
+        "arms": list(plan.arms),
+        "seeds": len(plan.seeds),
+        "trainings": len(arms) * len(plan.seeds),
+        "cpu_seconds": seconds if clips else None,
+        "cpu_seconds_a_clip": [c.seconds for c in costs],
+        "cores": cores,
+        "minutes_text": in_words(seconds / cores) if clips else "unknown (its size is not known)",
+        "memory_mb": memory,
+    }
+
+
+def in_words(seconds: float) -> str:
+    """Return a rough time: minutes, hours or days."""
+    if seconds < 60:
+        return "under a minute"
+    for limit, unit, name in ((7200, 60, "minutes"), (172800, 3600, "hours")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 86400:.0f} days"
 
 
 def _state(folder: RunDir) -> str:
@@ -67,20 +127,22 @@ def _state(folder: RunDir) -> str:
     return "begun: run goes on with it" if folder.path.is_dir() else "new"
 
 
-def _describe(cell: Cell) -> dict[str, Any]:
+def _describe(cell: Cell, seconds: float) -> dict[str, Any]:
     info = cell.data.info
     return {
         "name": cell.name,
         "graphs": info["num_graphs"],
         "features": info["features"],
         "found_in": info["found_in"],
-        "cpu_seconds": _training(cell) + _evaluating(cell),
+        "cpu_seconds": seconds,
     }
 
 
 def _training(cell: Cell) -> float:
     """CPU seconds of all arms and seeds of a cell."""
     info, total = cell.data.info, 0.0
+    if isinstance(cell.data.store, SkeletonStore):
+        return _training_skeletons(cell)
     for arm in cell.recipe.arms:
         train = cell.recipe.arm(arm).train
         steps = -(-info["num_graphs"] // train.batch_size)
@@ -88,6 +150,17 @@ def _training(cell: Cell) -> float:
         epoch += info["num_nodes"] * PER_NODE * _width(cell) + 2 * info["num_edges"] * PER_EDGE
         total += epoch * train.epochs
     return total * len(cell.recipe.seeds)
+
+
+def _training_skeletons(cell: Cell) -> float:
+    from halpgraph.step_costs import step_cost
+
+    store: Any = cell.data.fit_store
+    for_all = 0.0
+    for name in cell.recipe.arms:
+        arm = cell.recipe.arm(name)
+        for_all += step_cost(store, arm).seconds * len(store) * arm.train.epochs
+    return for_all * len(cell.recipe.seeds)
 
 
 def _width(cell: Cell) -> float:
@@ -107,6 +180,11 @@ def _evaluating(cell: Cell) -> float:
 def _memory(cell: Cell) -> float:
     """MB of one process: packages, the data, a few batches of activations, two Gram matrices."""
     info = cell.data.info
+    if isinstance(cell.data.store, SkeletonStore):
+        from halpgraph.step_costs import step_cost
+
+        cost = step_cost(cell.data.fit_store, cell.recipe.arm(next(iter(cell.recipe.arms))))  # type: ignore[arg-type]
+        return 500 + (cost.activations + cost.weights + 4 * cell.data.store.frames.numel()) / 2**20
     activations = min(info["num_nodes"], 1 << 17) * 32 * 4 * 60 * _width(cell)
     flat = info["num_nodes"] * 40 + info["num_edges"] * 32
     grams = 3 * 8 * info["num_graphs"] ** 2

@@ -11,7 +11,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch_geometric.data import Data
 
+from halpgraph.data.dataset import DataSet
+from halpgraph.data.features import Schema
 from halpgraph.data.load import from_list
+from halpgraph.data.skeleton_sets import from_clips, read_clips
 from halpgraph.device import pick_device, threads
 from halpgraph.engine import Trainer, build_method, embed
 from halpgraph.errors import UserError
@@ -20,7 +23,7 @@ from halpgraph.recipe_files import read_recipe
 
 
 class GraphEmbedder(TransformerMixin, BaseEstimator):
-    """Learn graph embeddings without labels: GraphCL, with or without the HaLP head.
+    """Learn embeddings of graphs or of skeleton clips without labels, as a recipe says.
 
     Why: the same engine as ``halpgraph run``, where a pipeline of scikit-learn wants it. ``fit``
     never looks at ``y``. Fitted embedders pickle, and clone as scikit-learn's do.
@@ -34,11 +37,14 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
             None: what the graphs have.
         seed: of the initial weights and of every draw.
         device: ``cpu``, ``cuda`` or ``auto``.
+        layout: of skeleton clips, with a recipe for skeletons (``toy_stgcn``): the name of a layout
+            or a layout file. Clips are arrays [T, V, C] or [M, T, V, C], or PyG ``Data`` with
+            x [M * V, T, C].
 
     Attributes:
         trainer_state_: the fitted state, as tensors and plain values.
         history_: one dictionary an epoch: loss, terms, seconds, diagnostics of the head.
-        n_features_: width of the node features.
+        n_features_: width of the node features; of clips, their channels.
 
     Reference:
         You et al., "Graph Contrastive Learning with Augmentations", NeurIPS 2020,
@@ -56,6 +62,7 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
         features: list[str] | None = None,
         seed: int = 0,
         device: str = "cpu",
+        layout: str | None = None,
     ) -> None:
         self.recipe = recipe
         self.overrides = overrides
@@ -64,20 +71,21 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
         self.features = features
         self.seed = seed
         self.device = device
+        self.layout = layout
 
     def fit(self, X: Iterable[Data], y: object = None) -> GraphEmbedder:
-        """Pre-train on graphs.
+        """Pre-train on graphs, or on clips.
 
         Args:
-            X: PyG ``Data`` objects with ``edge_index`` and perhaps ``x``.
+            X: PyG ``Data`` objects with ``edge_index`` and perhaps ``x``; clips where there is a
+                ``layout``.
             y: ignored.
 
         Raises:
             UserError: graphs that cannot be used; the message names them.
             RunError: the loss became NaN.
         """
-        graphs = _listed(X)
-        data = from_list(graphs, self.features, name="fit")
+        data = self._data(X, "fit", None)
         with threads(1):
             trainer = Trainer(data.store, self._recipe(), self.seed)
             self.history_ = []
@@ -85,8 +93,8 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
                 report = trainer.train_epoch()
                 self.history_.append(vars(report))
         self.trainer_state_ = trainer.state()
-        self.schema_ = data.graphs.schema
-        self.n_features_ = data.graphs.num_features
+        self.schema_ = None if self.layout else data.graphs.schema
+        self.n_features_ = data.info["num_features"]
         return self
 
     def transform(self, X: Iterable[Data]) -> NDArray[np.float32]:
@@ -96,7 +104,7 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
             UserError: not fitted on such graphs (other node features).
         """
         check_is_fitted(self, "trainer_state_")
-        data = from_list(_listed(X), self.features, name="transform", schema=self.schema_)
+        data = self._data(X, "transform", self.schema_)
         recipe = self._recipe()
         device = pick_device(recipe.train.device)
         with threads(1):
@@ -104,6 +112,15 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
             method.load_state_dict(self.trainer_state_["method"])
             rows = embed(method, data.store.to(device))
         return np.asarray(rows.numpy())
+
+    def _data(self, X: Iterable[Any], name: str, schema: Schema | None) -> DataSet:
+        if self.layout is None:
+            return from_list(_listed(X), self.features, name=name, schema=schema)
+        own = self._recipe().data
+        keys = ("frames", "centre", "align", "scale")
+        return from_clips(
+            read_clips(X), self.layout, name, split="none", **{k: getattr(own, k) for k in keys}
+        )
 
     def _recipe(self) -> Recipe:
         content, lines = read_recipe(self.recipe)

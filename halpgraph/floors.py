@@ -67,6 +67,8 @@ def floor_scores(
         UserError: unknown floor, or ``wl+embedding`` without embeddings.
     """
     known = {"majority": majority, "labels": labels, "labels+degree": labels_degree, "wl": subtree}
+    if kind == "majority":
+        return majority(None, data.y, folds, seed)
     graphs = structure(data)
     if kind == "wl+embedding":
         if z is None:
@@ -91,7 +93,7 @@ def structure(data: Any) -> Structure:
     return Structure(ptr, rowptr, target, found)
 
 
-def majority(graphs: Structure, y: Any, folds: Sequence[Fold], seed: int) -> Scores:
+def majority(graphs: Structure | None, y: Any, folds: Sequence[Fold], seed: int) -> Scores:
     """Predict the most frequent class of the training fold (the lowest of several)."""
     _, positions, names = checked(np.zeros((len(y), 1)), y)
 

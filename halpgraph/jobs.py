@@ -224,4 +224,17 @@ def _untrained(job: Job, data: DataSet) -> None:
     _evaluate_all(job, data, read_embeddings(path))
 
 
-_RUN: dict[str, Callable[[Job, DataSet], None]] = {"arm": _arm, "untrained": _untrained}
+def _features(job: Job, data: DataSet) -> None:
+    from halpgraph.pose_floors import floor_features
+
+    path = job.folder / "embeddings.npz"
+    if not path.is_file():
+        write_embeddings(path, floor_features(job.kind, data).numpy(), data)
+    _evaluate_all(job, data, read_embeddings(path))
+
+
+_RUN: dict[str, Callable[[Job, DataSet], None]] = {
+    "arm": _arm,
+    "untrained": _untrained,
+    **dict.fromkeys(("pose", "bone", "motion", "distances"), _features),
+}

@@ -39,6 +39,11 @@ class KeyBank(nn.Module):
         """Whether every place holds a key."""
         return self.filled == self.size
 
+    @property
+    def stored(self) -> Tensor:
+        """Return the keys there are, in no order: a window on the bank, not a copy. [filled, D]."""
+        return self.keys[: self.filled]  # the ring turns only once every place is taken
+
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
         """Store keys, overwriting the oldest. Shapes: keys [B, D]."""

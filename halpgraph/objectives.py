@@ -118,6 +118,45 @@ def graphcl_official(
     return (_without_diagonal(across).logsumexp(dim=1) - positive).mean()
 
 
+def info_nce(
+    query: Tensor, key: Tensor, negatives: Tensor, temperature: float, *, unit: bool = False
+) -> Tensor:
+    """Return InfoNCE of each query over its own key and a set of negatives that all share.
+
+    With ``s(a, b) = cos(a, b) / temperature``::
+
+        mean_i [ -s(q_i, k_i) + log( exp s(q_i, k_i) + sum_j exp s(q_i, n_j) ) ]
+
+    Args:
+        query: with gradient.
+        key: row i is the positive of row i of ``query``.
+        negatives: one or more, the same for every query; MoCo's are past keys.
+        temperature: above 0; 0.07 in MoCo.
+        unit: promises that the rows are of length one already.
+
+    Shapes: query [B, D], key [B, D], negatives [K, D] -> [].
+
+    Raises:
+        UserError: no negatives, or shapes that do not go together.
+
+    Reference: van den Oord et al., 2018, https://arxiv.org/abs/1807.03748; He et al., "Momentum
+    Contrast for Unsupervised Visual Representation Learning", CVPR 2020, eq. 1,
+    https://arxiv.org/abs/1911.05722
+    """
+    alike = query.dim() == negatives.dim() == 2 and query.shape == key.shape
+    if not alike or query.size(1) != negatives.size(1) or len(negatives) == 0:
+        shapes = f"query {list(query.shape)}, key {list(key.shape)}"
+        raise UserError(
+            "info_nce: needs query and key [B, D] and one or more negatives [K, D], "
+            f"not {shapes}, negatives {list(negatives.shape)}"
+        )
+    if not unit:
+        query, key, negatives = unit_rows(query), unit_rows(key), unit_rows(negatives)
+    positive = (query * key).sum(1) / temperature  # [B]
+    others = (query @ negatives.t() / temperature).logsumexp(1)  # [B]
+    return (torch.logaddexp(positive, others) - positive).mean()
+
+
 def _directions(z1: Tensor, z2: Tensor, unit: bool, name: str) -> tuple[Tensor, Tensor]:
     if z1.dim() != 2 or z1.shape != z2.shape:
         raise UserError(

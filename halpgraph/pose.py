@@ -21,6 +21,7 @@ import copy
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Batch
 
@@ -139,15 +140,15 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, count: int) -> Tenso
     share = at - low
     low = low.long()
     high = torch.minimum(low + 1, length[:, None] - 1)
-    rows = torch.stack([low, high], dim=2) + first[:, None, None]  # [R, count, 2]
-    weights = torch.stack([1 - share, share], dim=2)
+    rows = torch.stack([low, high], dim=2).add_(first[:, None, None]).view(-1, 2)
+    share = share.view(-1, 1)  # [R * count, 1]
     flat = frames.reshape(frames.size(0), -1)  # [S, C * V]
     if flat.dtype == torch.float32:
-        out = torch.nn.functional.embedding_bag(
-            rows.view(-1, 2), flat, per_sample_weights=weights.view(-1, 2), mode="sum"
-        )
+        weights = torch.cat([1 - share, share], dim=1)
+        out = F.embedding_bag(rows, flat, per_sample_weights=weights, mode="sum")
     else:
-        out = (flat[rows.view(-1, 2)].float() * weights.view(-1, 2, 1)).sum(1)
+        out = flat.index_select(0, rows[:, 0]).float()
+        out.lerp_(flat.index_select(0, rows[:, 1]).float(), share)
     return out.view(first.numel(), count, frames.size(1), frames.size(2))
 
 
@@ -166,18 +167,24 @@ def place(pose: Tensor, origin: Tensor, turn: Tensor) -> Tensor:
 
 
 def linear(pose: Tensor, matrix: Tensor) -> Tensor:
-    """Return ``p @ matrix`` for every joint, a matrix a body, plane by plane.
+    """Return ``p @ matrix`` for every joint, a matrix a body or one for each of its joints.
 
-    Shapes: pose [R, T, S, V], matrix [R, S, S] -> [R, T, S, V].
+    What a plane gets from itself, from the next plane, and from the one after it, is added for all
+    planes at once, so that little more is done than reading and writing.
+
+    Shapes: pose [R, T, S, V], matrix [R, S, S] or [R, S, S, V] -> [R, T, S, V].
     """
-    planes = pose.unbind(2)  # S of [R, T, V]
-    out = torch.empty_like(pose)
-    for j in range(matrix.size(2)):
-        plane = planes[0] * matrix[:, 0, j, None, None]
-        for i in range(1, matrix.size(1)):
-            plane = plane.addcmul_(planes[i], matrix[:, i, j, None, None])
-        out[:, :, j] = plane
-    return out
+    space, joints = pose.shape[2:]
+    matrix = matrix.reshape(*matrix.shape[:3], -1).expand(-1, -1, -1, joints)  # [R, S, S, V]
+    flat = pose.flatten(2)  # [R, T, S * V]
+    plane = torch.arange(space, device=pose.device)
+    out = flat * matrix[:, plane, plane].flatten(1)[:, None]
+    for step in range(1, space):
+        weight = matrix[:, (plane + step) % space, plane].flatten(1)[:, None]  # [R, 1, S * V]
+        after, rest = step * joints, (space - step) * joints
+        out[..., :rest].addcmul_(flat[..., after:], weight[..., :rest])
+        out[..., rest:].addcmul_(flat[..., :after], weight[..., rest:])
+    return out.view(pose.shape)
 
 
 def sampled(batch: Batch) -> Batch:

@@ -11,8 +11,10 @@ from halpgraph.recipe import Recipe
 def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
     """Return the sentences a report prints."""
     train, seeds = recipe.train, len(recipe.seeds)
+    kinds = {info.get("kind", "graphs") for info in infos}
+    seen = "every graph of a set" if kinds == {"graphs"} else f"{_seen(infos)}"
     lines = [
-        "Encoders see every graph of a set without its label (transductive) and are trained for "
+        f"Encoders see {seen} without its label{_way(infos)} and are trained for "
         f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}; the last epoch is evaluated. "
         "Nothing is stopped early and no epoch is chosen by a score.",
         f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed "
@@ -23,8 +25,28 @@ def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
         lines += _evaluation(recipe, infos)
     if mute:
         lines.append(f"{', '.join(mute)}: no class labels, so nothing was evaluated.")
-    lines += [f"{info['name']}: node features are {info['features']}." for info in infos]
-    return lines
+    return lines + [_features(info) for info in infos]
+
+
+def _seen(infos: Sequence[dict[str, Any]]) -> str:
+    return " and ".join(dict.fromkeys(str(info.get("fit", "every graph")) for info in infos))
+
+
+def _way(infos: Sequence[dict[str, Any]]) -> str:
+    """Say that encoders see what they are judged on, where they do."""
+    whole = [str(info.get("fit", "all")).startswith("all") for info in infos]
+    return " (transductive)" if all(whole) else " and never those they are judged on"
+
+
+def _features(info: dict[str, Any]) -> str:
+    if info.get("kind") != "skeletons":
+        return f"{info['name']}: node features are {info['features']}."
+    return (
+        f"{info['name']}: clips are {info['features']}; convention of the prepared set: "
+        f"{info.get('convention')}. Embeddings, and the features of the floors, are made of the "
+        "middle 95 % of each clip. Floors of hand-made features are the principal components of "
+        "20 frames, found on what encoders are trained on."
+    )
 
 
 def _evaluation(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
@@ -49,11 +71,23 @@ def _folds(recipe: Recipe) -> str:
 
 
 def _official(recipe: Recipe, info: dict[str, Any]) -> str:
+    if info.get("kind") == "skeletons":
+        return (
+            f"{info['name']}: the split {info.get('split')} instead of folds, one test set, read "
+            f"once after all choices. Settings are chosen inside the training part, {_kept(info)} "
+            f"({_search(recipe)}). Intervals speak of the training's chance over seeds; all seeds "
+            "share the one test set, whose own chance they do not show."
+        )
     return (
         f"{info['name']}: the official split instead of folds, one test set, official metric "
         f"{info['metric']}. Settings are chosen on the validation part, the scaler is fitted on "
         f"the training part ({_search(recipe)})."
     )
+
+
+def _kept(info: dict[str, Any]) -> str:
+    inner = info.get("inner")
+    return f"leaving one {inner} out at a time" if inner else "by stratified inner folds"
 
 
 def _search(recipe: Recipe) -> str:

@@ -21,7 +21,10 @@ from halpgraph.errors import UserError
 from halpgraph.files import digest
 from halpgraph.recipe_files import assign, merge
 
-FLOORS = ("majority", "labels", "labels+degree", "wl", "untrained", "wl+embedding")
+FLOORS = (
+    *("majority", "labels", "labels+degree", "wl", "untrained", "wl+embedding"),
+    *("pose", "bone", "motion", "distances"),
+)
 Spec = str | dict[str, Any]
 FOLDER = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # what may be the name of a folder
 LARGEST_SEED = 2**32 - 1
@@ -33,12 +36,22 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """Which data set, and which node features are made of it."""
+    """Which data set, and what is made of it: node features of graphs; of skeletons, clips.
+
+    ``split``, ``frames`` (T), ``centre``, ``align``, ``scale`` and ``fit`` are of skeletons, see
+    ``halpgraph.data.skeleton_sets.from_prepared``; what is left out has its default there.
+    """
 
     name: str = Field(min_length=1)
     features: list[Literal["labels", "attributes", "degree", "constant"]] | None = None
     degree_cap: int = Field(64, ge=1)
     standardise: bool = False
+    split: str | None = None
+    frames: int | None = Field(None, ge=2, le=4096)
+    centre: Literal["none", "first"] | None = None
+    align: Literal["none", "yaw"] | None = None
+    scale: Literal["none", "torso"] | None = None
+    fit: Literal["train", "all"] | None = None
 
 
 class TrainSettings(_Section):

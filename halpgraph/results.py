@@ -29,6 +29,10 @@ FLOORS = {  # what a floor is called, and by what it is evaluated
     "labels": ("Node-label histogram", "SVM (linear)"),
     "labels+degree": ("Label + degree histogram, sizes", "SVM (linear)"),
     "wl": ("WL subtree kernel", "SVM (WL kernel)"),
+    "pose": ("Raw pose, 200 components", ""),
+    "bone": ("Raw bones, 200 components", ""),
+    "motion": ("Raw motion, 200 components", ""),
+    "distances": ("Joint distances, heights, speeds", ""),
     "untrained": ("Untrained encoder", ""),
     "wl+embedding": ("WL kernel + embedding", "SVM (sum of kernels)"),
 }
@@ -75,16 +79,17 @@ def _rows(folder: RunDir, cell: str, recipe: Recipe, info: Entry) -> Iterator[En
     how = "official split" if info.get("metric") else f"nested {recipe.folds}-fold"
     labels = {key: evaluator_label(spec, how) for key, spec in keys.items()}
     for floor in recipe.floors:
-        own = keys if floor == "untrained" else {"svm": None}
+        how_said = FLOORS[floor][1]  # nothing where the recipe's evaluators judge it
+        own: dict[str, Any] = {"svm": None} if how_said else keys
         for key in own:
             yield {
                 "row": floor,
                 "label": FLOORS[floor][0],
                 "kind": "floor",
                 "evaluator": key,
-                "evaluator_label": labels[key] if floor == "untrained" else FLOORS[floor][1],
+                "evaluator_label": how_said or labels[key],
                 "train_cpu_seconds": None,
-                "folders": [folder.floor(cell, floor, seed) for seed in recipe.seeds],
+                "folders": folder.floor_seeds(cell, floor, recipe.seeds, info),
             }
     for arm in sorted(recipe.arms, key=lambda a: a != recipe.control):
         for key in keys:

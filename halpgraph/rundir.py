@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,14 @@ class RunDir:
     def floor(self, cell: str, floor: str, seed: int) -> Path:
         """Return the folder of one floor's scores."""
         return self.path / cell / "floors" / floor / f"seed-{seed}"
+
+    def floor_seeds(self, cell: str, floor: str, seeds: Sequence[int], data: Any) -> list[Path]:
+        """Return the folder of a floor for each seed; one for all where no seed changes anything.
+
+        On one named split, hand-made features are the same whatever the seed.
+        """
+        fixed = data.get("metric") and data.get("kind") == "skeletons" and floor != "untrained"
+        return [self.floor(cell, floor, seeds[0] if fixed else seed) for seed in seeds]
 
     def write_recipe(self, content: dict[str, Any]) -> None:
         """Lock the recipe, once."""

@@ -30,7 +30,8 @@ from halpgraph.environment import (
 from halpgraph.errors import RunError, UserError
 from halpgraph.files import digest, plain, read_json, write_json
 from halpgraph.folds import class_labels, make_folds
-from halpgraph.jobs import Job, run_job
+from halpgraph.jobs import Job, read_embeddings, run_job
+from halpgraph.pose_floors import POSE_FLOORS
 from halpgraph.progress import following
 from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import read_recipe
@@ -143,12 +144,25 @@ def _try(cell: Cell) -> None:
                 "compare; set something else in one of them"
             )
         pick_device(recipe.train.device)
-        Trainer(cell.data.store.subset([0, 1][: len(cell.data.store)]), recipe, 0)
+        Trainer(cell.data.fit_store.subset([0, 1][: len(cell.data.store)]), recipe, 0)
+    _try_floors(cell)
     if cell.data.y is not None:
         try:
             _try_labels(cell)
         except UserError as error:
             raise UserError(f"{cell.name}: {error}") from None
+
+
+def _try_floors(cell: Cell) -> None:
+    graphs = ("labels", "labels+degree", "wl", "wl+embedding")
+    of_skeletons = cell.data.info.get("kind") == "skeletons"
+    wrong = [f for f in cell.recipe.floors if f in (graphs if of_skeletons else POSE_FLOORS)]
+    if wrong:
+        kind, instead = ("skeletons", POSE_FLOORS) if of_skeletons else ("graphs", graphs)
+        raise UserError(
+            f"floors: {', '.join(wrong)}: not of {kind}, and {cell.name} is a set of {kind}; "
+            f"use {', '.join(['majority', 'untrained', *instead])}"
+        )
 
 
 def _try_labels(cell: Cell) -> None:
@@ -187,7 +201,10 @@ def plan_jobs(folder: RunDir, cells: Sequence[Cell]) -> tuple[list[Job], list[Jo
                 where = folder.job(name, arm, seed)
                 first.append(Job("arm", name, arm, seed, recipe.arm(arm), where))
             for floor in recipe.floors:
-                where = folder.floor(name, floor, seed)
+                places = folder.floor_seeds(name, floor, recipe.seeds, cell.data.info)
+                where = places[recipe.seeds.index(seed)]
+                if where in {job.folder for job in first}:
+                    continue
                 job = Job(floor, name, floor, seed, recipe.arm(control), where)
                 if floor == "wl+embedding":
                     needs = folder.job(name, treated, seed)
@@ -210,8 +227,21 @@ def _work(
             failures = _side_by_side(wave, {c.name: c.data for c in cells}, jobs)
             if failures:
                 raise RunError("\n".join(failures))
+    for cell in cells:
+        _draw(folder, cell)
     _write_environment(folder, recipe, started, cpu)
     write_scores(folder, recipe, [(c.name, c.recipe, c.data.info) for c in cells])
+
+
+def _draw(folder: RunDir, cell: Cell) -> None:
+    """Keep drawings of skeleton clips with the run, while the data are at hand."""
+    if cell.data.prepared is None:
+        return
+    from halpgraph.reports.shown import keep_sequences
+
+    arm, seed = next(iter(cell.recipe.arms)), cell.recipe.seeds[0]
+    z = read_embeddings(folder.job(cell.name, arm, seed) / "embeddings.npz")
+    keep_sequences(folder.path / cell.name, cell.data, z)
 
 
 def _side_by_side(wave: Sequence[Job], data: dict[str, DataSet], jobs: int | None) -> list[str]:

@@ -74,11 +74,10 @@ def test_every_graph_once_an_epoch_and_no_batch_of_one() -> None:
     assert again.tolist() != torch.cat([b.id for b in batches]).tolist()
 
 
-def test_chunks_cover_all_batches_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("halpgraph.data.store.GraphStore.chunk_nodes", 10)
+def test_chunks_cover_all_batches_in_order() -> None:
     nodes = [4, 8, 12, 16, 20, 60, 61]  # cumulative, graphs of 4, ..., one of 40
     cuts = [0, 2, 4, 6, 7]
-    chunks = list(_chunks(cuts, nodes))
+    chunks = list(_chunks(cuts, nodes, 10))
     assert chunks[0][0] == 0
     assert chunks[-1][1] == len(cuts) - 1
     assert all(a[1] == b[0] for a, b in itertools.pairwise(chunks))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from halpgraph.commands import imports
+from halpgraph.commands import imports, prepare, skeletons
 from halpgraph.commands._options import Data, Json, echo_json
 
 app = typer.Typer(
@@ -14,7 +14,9 @@ app = typer.Typer(
     epilog="Example: halpgraph data check PROTEINS",
     no_args_is_help=True,
 )
+prepare.add_to(app)
 imports.add_to(app)
+skeletons.add_to(app)
 Name = Annotated[str, typer.Argument(help="A data set's name, as `halpgraph data list` prints it.")]
 
 

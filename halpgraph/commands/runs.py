@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from halpgraph.commands._options import Data, Json, Set, echo_json
-from halpgraph.errors import RunError
+from halpgraph.errors import RunError, UserError
 
 Recipe = Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one.")]
 Runs = Annotated[Path, typer.Option("--runs", help="Folder for the folders of runs.")]
@@ -78,8 +78,12 @@ def check(
     found = look(recipe, overrides or (), runs=runs, jobs=jobs, data=data)
     if as_json:
         echo_json(found)
+        if "missing" in found:
+            raise typer.Exit(2)
         return
     typer.echo(f"{recipe}: valid")
+    if "missing" in found:
+        _cost_of_absent(found)
     for cell in found["cells"]:
         typer.echo(
             f"  {cell['name']}: {cell['graphs']} graphs, features {cell['features']}, "
@@ -92,6 +96,19 @@ def check(
         f"{found['memory_mb']:.0f} MB a process\n"
         f"  {found['run']} ({found['state']})"
     )
+
+
+def _cost_of_absent(found: dict[str, Any]) -> None:
+    """Say what a recipe will cost once its data are here, then fail for want of them."""
+    clips = found["clips_to_train"]
+    typer.echo(
+        f"  {_many(len(found['arms']), 'arm')} ({', '.join(found['arms'])}), "
+        f"{_many(found['seeds'], 'seed')}, {_many(found['trainings'], 'training')}"
+        f"{f' on {clips:,} clips' if clips else ''}\n"
+        f"  roughly {found['minutes_text']} on {found['cores']} cores of this machine without a "
+        f"GPU, {found['memory_mb']:.0f} MB a process"
+    )
+    raise UserError(found["missing"])
 
 
 def _many(count: int, what: str) -> str:

@@ -29,6 +29,8 @@ class Statistics(BaseModel):
     node_labels: int | None = None
     attributes: int | None = None
     edge_labels: int | None = None
+    frames: int | None = None  # of skeletons: all frames of all clips
+    splits: dict[str, tuple[int, int]] = Field(default_factory=dict)  # clips to train, to test
 
 
 class Card(BaseModel):
@@ -42,7 +44,7 @@ class Card(BaseModel):
 
     name: str
     title: str
-    source: Literal["tu", "ogb"]
+    source: Literal["tu", "ogb", "skeletons", "toy"]
     about: str
     citation: str
     licence: str = "not stated by the source"
@@ -51,6 +53,9 @@ class Card(BaseModel):
     statistics: Statistics = Statistics()
     features: tuple[FeatureName, ...] = ()
     class_names: tuple[str, ...] = ()
+    layout: str | None = None  # of skeletons
+    persons: int = 1  # most bodies of a clip
+    how: str = ""  # where skeletons are to be had, in a sentence
 
 
 def read_card(path: Path) -> Card:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from halpgraph.data.clips import Prepared
 from halpgraph.data.skeletons import SkeletonStore
 from halpgraph.data.store import GraphStore
 from halpgraph.errors import UserError
@@ -23,8 +24,8 @@ class DataSet:
     ``y`` is class numbers (int64), targets (float32), or None; ``info`` is what ``data.json`` of
     a run folder holds; ``splits`` and ``metric`` are official ones, where there are any.
     ``groups`` [n] (subjects, views) are kept together in folds and inner folds. ``fit`` are the
-    positions that encoders are trained on, None for all. ``names`` and ``fields`` are those of
-    skeleton clips.
+    positions that encoders are trained on, None for all. ``names``, ``fields`` and
+    the ``prepared`` set itself are those of skeleton clips.
     """
 
     store: Store
@@ -36,6 +37,7 @@ class DataSet:
     fit: NDArray[np.int64] | None = None
     names: Sequence[str] = ()
     fields: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    prepared: Prepared | None = None
 
     @property
     def graphs(self) -> GraphStore:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from torch_geometric.data import Data
 
-from halpgraph.data.cards import Card
+from halpgraph.data.cards import Card, card_of
 from halpgraph.data.catalogue import check, describe_all, get
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.features import NodeFeatures, Schema, build_features
 from halpgraph.data.lists import read_list
 from halpgraph.data.reading import read
+from halpgraph.data.sources import look
 from halpgraph.data.store import GraphStore
 from halpgraph.data.tables import Tables
 from halpgraph.errors import UserError, did_you_mean
@@ -22,6 +23,7 @@ from halpgraph.errors import UserError, did_you_mean
 __all__ = ["DataSet", "check", "describe_all", "from_list", "get", "load"]
 
 _OPTIONS = ("degree_cap", "standardise")
+SKELETON = ("split", "frames", "centre", "align", "scale", "fit")
 
 
 def load(
@@ -36,11 +38,16 @@ def load(
         name: one that has a card, or a set of the user's own in TU layout.
         features: ``labels``, ``attributes``, ``degree``, ``constant``; the card's choice if None.
         root: the user's data folder.
-        options: ``degree_cap`` and ``standardise``, see ``build_features``.
+        options: ``degree_cap`` and ``standardise``, see ``build_features``; for skeletons those
+            of ``skeleton_sets.from_prepared``.
 
     Raises:
         UserError: anything that is missing, damaged or not as its card says.
     """
+    if is_skeletons(name, root):
+        return _skeletons(name, features, root, options)
+    for key in (key for key in SKELETON if options.pop(key, None) is not None):
+        raise UserError(f"data.{key}: only for skeletons; {name} is a set of graphs")
     _check_options(options)
     reading = read(name, root)
     card = reading.card
@@ -54,6 +61,32 @@ def load(
         data.info["metric"] = reading.metric
         sizes = ", ".join(f"{len(ids)} {part}" for part, ids in reading.splits.items())
         data.info["notes"].append(f"official split ({sizes}), official metric {reading.metric}")
+    return data
+
+
+def is_skeletons(name: str, root: str | Path | None = None) -> bool:
+    """Tell whether a name means a set of skeletons: by its card, or by its prepared folder."""
+    card = card_of(name)
+    if card is not None:
+        return card.source in ("skeletons", "toy")
+    return look(name, "skeletons", root) is not None
+
+
+def _skeletons(
+    name: str, features: Any, root: str | Path | None, options: dict[str, Any]
+) -> DataSet:
+    from halpgraph.data.skeleton_sets import from_prepared, open_set
+
+    own = {key: options.pop(key, None) for key in SKELETON}
+    if features is not None:
+        raise UserError(f"data.features: {name} is a set of skeletons; they have poses instead")
+    for key, default in (("degree_cap", 64), ("standardise", False)):
+        if options.pop(key, default) != default:
+            raise UserError(f"data.{key}: only for graphs; {name} is a set of skeletons")
+    _check_options(options)
+    found, place = open_set(name, root)
+    data = from_prepared(found, **own)
+    data.info["found_in"] = place
     return data
 
 

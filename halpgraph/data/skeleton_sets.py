@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch_geometric.data import Data
 
 from halpgraph.data.clip_writer import ClipWriter
 from halpgraph.data.clips import Clip, Ints, Prepared, Split
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.skeletons import SkeletonStore
+from halpgraph.data.toy import CLASSES, LAYOUT, toy_clips, toy_splits
 from halpgraph.errors import UserError, did_you_mean
 from halpgraph.layout import Layout, get_layout
 
@@ -56,7 +58,7 @@ def from_prepared(
     learn = positions["train"] if positions is not None and fit != "all" else None
     data = DataSet(store, found.y, _info(found, store, how, split, positions, learn))
     data.splits, data.groups, data.fit = positions, groups, learn
-    data.names, data.fields = found.names, found.fields
+    data.names, data.fields, data.prepared = found.names, found.fields, found
     return data
 
 
@@ -74,13 +76,7 @@ def from_clips(
         UserError: a clip cannot be used; the message names it.
     """
     layout = layout if isinstance(layout, Layout) else get_layout(layout)
-    with tempfile.TemporaryDirectory() as folder:
-        with ClipWriter(Path(folder) / "set", name, layout, classes) as writer:
-            for clip in clips:
-                writer.add(clip)
-            found = writer.finish(splits)
-        found.frames = np.array(found.frames)  # the folder goes
-        return from_prepared(found, **settings)
+    return from_prepared(prepared(clips, layout, name, classes, splits), **settings)
 
 
 def _split(found: Prepared, split: str) -> tuple[dict[str, Ints] | None, Ints | None]:
@@ -142,6 +138,7 @@ def _info(
         "layout": layout.name,
         "convention": found.meta.get("convention"),
         "split": split,
+        "inner": found.splits[split].inner if split in found.splits else None,
         "fit": "all clips" if learn is None else f"the {len(learn)} training clips",
         "fingerprint": store.fingerprint(),
         "notes": notes,
@@ -151,3 +148,73 @@ def _info(
         info["metric"] = "accuracy"
         notes.append(f"split {split} ({sizes})")
     return info
+
+
+def open_set(name: str, root: str | Path | None = None) -> tuple[Prepared, str]:
+    """Open a skeleton set by name or by the path of its prepared folder, and say where it was.
+
+    Raises:
+        UserError: not here; the message says how to get and prepare it.
+    """
+    if name == "toy":
+        return toy_set(), "made on the spot"
+    from halpgraph.data.skeleton_load import open_prepared
+
+    found = open_prepared(name, root)
+    return found, f"prepared set: {getattr(found.frames, 'filename', name)}"
+
+
+def toy_set(clips: int = 384, seed: int = 0) -> Prepared:
+    """Return the toy motions as a prepared set; see ``halpgraph.data.toy``."""
+    made = list(toy_clips(clips, seed))
+    splits = toy_splits(np.array([clip.fields["subject"] for clip in made]))
+    about = {"title": "Toy motions: eight motions of twelve people, made up", "source": "toy"}
+    return prepared(made, get_layout(LAYOUT), "toy", CLASSES, splits, about)
+
+
+def prepared(
+    clips: Iterable[Clip],
+    layout: Layout,
+    name: str,
+    classes: Sequence[str] = (),
+    splits: Mapping[str, Split] | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> Prepared:
+    """Return clips as a prepared set in memory.
+
+    Raises:
+        UserError: a clip cannot be used; the message names it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        with ClipWriter(Path(folder) / "set", name, layout, classes, about=about) as writer:
+            for clip in clips:
+                writer.add(clip)
+            found = writer.finish(splits)
+        found.frames = np.array(found.frames)  # the folder goes
+    return found
+
+
+def read_clips(samples: Iterable[Any]) -> list[Clip]:
+    """Return clips of arrays [T, V, C] or [M, T, V, C], or of PyG ``Data`` with x [M * V, T, C].
+
+    Raises:
+        UserError: something else; the message says which.
+    """
+    return [_read_clip(i, sample) for i, sample in enumerate(samples)]
+
+
+def _read_clip(i: int, sample: Any) -> Clip:
+    if isinstance(sample, Clip):
+        return sample
+    if isinstance(sample, Data):
+        if sample.x is None or sample.x.dim() != 3 or "person" not in sample:
+            raise UserError(f"X[{i}]: a skeleton needs x [M * V, T, C] and person [M * V]")
+        people = int(sample.person.max()) + 1
+        pose = np.zeros((people, len(sample.x) // len(sample.person.unique()), *sample.x.shape[1:]))
+        for person in sample.person.unique().tolist():
+            pose[person] = sample.x[sample.person == person].numpy()
+        return Clip(f"X[{i}]", pose.transpose(0, 2, 1, 3))  # [M, T, V, C]
+    pose = np.asarray(sample)
+    if pose.ndim not in (3, 4):
+        raise UserError(f"X[{i}]: a clip is [T, V, C] or [M, T, V, C], not {pose.shape}")
+    return Clip(f"X[{i}]", pose if pose.ndim == 4 else pose[None])

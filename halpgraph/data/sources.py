@@ -12,7 +12,7 @@ from typing import Literal
 from halpgraph.data.cards import Card, cards
 from halpgraph.errors import UserError, did_you_mean
 
-Source = Literal["tu", "ogb"]
+Source = Literal["tu", "ogb", "skeletons", "toy"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ def look(name: str, source: Source = "tu", root: str | Path | None = None) -> Fo
     Raises:
         UserError: ``root`` is not a folder.
     """
+    if source == "toy":
+        return Found(Path("-"), "made on the spot")
+    if source == "skeletons" and len(Path(name).parts) > 1:  # the path of a prepared folder
+        own = Path(name).expanduser()
+        return Found(own, "given path") if (own / "meta.json").is_file() else None
     for folder, place in _folders(root):
         for path in _candidates(folder, name, source):
             if path.is_file() or path.is_dir():
@@ -91,6 +96,11 @@ def _folders(root: str | Path | None) -> Iterator[tuple[Path, str]]:
 
 
 def _candidates(folder: Path, name: str, source: Source) -> Iterator[Path]:
+    if source == "skeletons":
+        for parent in (folder, folder / "skeleton"):
+            if (parent / name / "meta.json").is_file():
+                yield parent / name
+        return
     if source == "ogb":
         for stem in (_ogb_folder(name), f"{_ogb_folder(name)}_pyg"):
             yield from (folder / stem, folder / "ogb" / stem)

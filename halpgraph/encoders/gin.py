@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -10,11 +11,15 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from halpgraph.batch import node_features, written_out
+from halpgraph.batch import join, node_features, written_out
 from halpgraph.contracts import Encoder, Features
 from halpgraph.errors import UserError
-from halpgraph.ops import lookup, neighbour_sum, neighbour_sum_relu, pool
+from halpgraph.ops import Readout, lookup, neighbour_sum, neighbour_sum_relu, pool
 from halpgraph.registry import encoders
+
+# Batches are encoded together up to this many values a layer. Measured steps took 11 % less time on
+# MUTAG, 2 % less on NCI1, about the same on PROTEINS; DD's, far beyond, took longer (caches).
+JOINT_VALUES = 1 << 18
 
 
 class GINLayer(nn.Module):
@@ -30,17 +35,20 @@ class GINLayer(nn.Module):
             nn.init.xavier_uniform_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, h: Tensor | None, batch: Batch) -> Tensor:
+    def forward(self, h: Tensor | None, batch: Batch, parts: Sequence[int]) -> Tensor:
         """Return this layer's nodes; ``None`` stands for the raw features.
 
         Shapes: h [N, width] -> [N, hidden].
         """
-        if h is None:
-            return self.first(batch)
-        return self.rest(self.sum(h @ self.inner.weight.t(), batch))
+        h = self.first(batch) if h is None else self.sum(h @ self.inner.weight.t(), batch)
+        h = F.relu(self.outer(h), inplace=True)
+        if len(parts) == 1:
+            out: Tensor = self.norm(h)
+            return out
+        return torch.cat([self.norm(part) for part in h.split(parts)])  # [N, hidden]
 
     def first(self, batch: Batch) -> Tensor:
-        """Return the nodes after the first layer, from codes and dense features.
+        """Return the first half of the first layer, from codes and dense features.
 
         The sum over neighbours and the linear map commute; the sum goes over whichever of the
         two sides is narrower, and over the input side it needs no backward at all.
@@ -50,14 +58,14 @@ class GINLayer(nn.Module):
             x = neighbour_sum(node_features(batch), batch.edge_index[1], batch.rowptr)
             if self.eps is not None:
                 x = x + self.eps * node_features(batch)
-            return self.rest(F.relu(F.linear(x, weight, self.inner.bias), inplace=True))
+            return F.relu(F.linear(x, weight, self.inner.bias), inplace=True)
         if batch.num_codes == 0:
-            return self.rest(self.sum(batch.x @ weight.t(), batch))
+            return self.sum(batch.x @ weight.t(), batch)
         table = F.pad(weight[:, : batch.num_codes].t(), (0, 0, 0, 1))  # [num_codes + 1, hidden]
         h = lookup(table, batch.codes)  # [N, hidden]; the blank code is a row of zeros
         if batch.x.size(1):
             h = h + batch.x @ weight[:, batch.num_codes :].t()
-        return self.rest(self.sum(h, batch))
+        return self.sum(h, batch)
 
     def sum(self, h: Tensor, batch: Batch) -> Tensor:
         """Return ``relu((1 + eps) h + A h + bias)``. Shapes: [N, hidden] -> same."""
@@ -65,11 +73,6 @@ class GINLayer(nn.Module):
         if self.eps is None:
             return neighbour_sum_relu(h, bias, col, rowptr)
         return F.relu(neighbour_sum(h, col, rowptr) + self.eps * h + bias, inplace=True)
-
-    def rest(self, h: Tensor) -> Tensor:
-        """Return the layer's second half, ``norm(relu(outer(h)))``. Shapes: [N, hidden] -> same."""
-        out: Tensor = self.norm(F.relu(self.outer(h), inplace=True))
-        return out
 
 
 @encoders.register
@@ -113,8 +116,8 @@ class GIN(Encoder):
                 "encoder gin: the nodes have no features at all; "
                 "choose some in data.features (labels, attributes, degree or constant)"
             )
-        self.num_codes, self.in_channels = num_codes, in_channels
-        self.readout: Literal["sum", "mean", "max"] = readout
+        self.num_codes, self.in_channels, self.hidden = num_codes, in_channels, hidden
+        self.readout: Readout = readout
         self.concatenate, self.input_readout = concatenate, input_readout
         widths = [width] + [hidden] * (layers - 1)
         self.layers = nn.ModuleList(GINLayer(w, hidden, norm, train_eps) for w in widths)
@@ -125,9 +128,25 @@ class GIN(Encoder):
         if "pose" in batch:
             batch = written_out(batch)
         self._check(batch)
+        return self._encode(batch, [batch.batch.numel()])
+
+    def encode(self, batches: Sequence[Batch]) -> list[Features]:
+        """Encode several small batches in one pass; batch norm sees each by itself, in order."""
+        batches = [written_out(batch) if "pose" in batch else batch for batch in batches]
+        parts = [batch.batch.numel() for batch in batches]
+        kinds = {(batch.num_codes, batch.codes.size(1)) for batch in batches}
+        if len(kinds) != 1 or sum(parts) * self.hidden > JOINT_VALUES:
+            return super().encode(batches)  # large, or some features are written out (by noise)
+        for batch in batches:
+            self._check(batch)
+        whole = self._encode(join(batches), parts)
+        graphs = whole.graph.split([batch.ptr.numel() - 1 for batch in batches])
+        return [Features(*rows) for rows in zip(graphs, whole.local.split(parts), strict=True)]
+
+    def _encode(self, batch: Batch, parts: Sequence[int]) -> Features:
         h, levels = None, []
         for layer in self.layers:
-            h = layer(h, batch)
+            h = layer(h, batch, parts)
             levels.append(h)
         read = levels if self.concatenate else levels[-1:]
         if self.input_readout:

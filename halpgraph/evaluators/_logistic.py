@@ -8,20 +8,19 @@ Reference: Minka, "A comparison of numerical optimizers for logistic regression"
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, log_softmax, logsumexp
-from sklearn.linear_model import LogisticRegression
 
 from halpgraph.contracts import FloatArray, IntArray
 from halpgraph.evaluators._kernels import scaled
 from halpgraph.evaluators._squared_hinge import narrow, with_ones
 from halpgraph.evaluators._svc import Prediction, constant
 
-_STEPS, _LARGEST = 100, 1500
+_STEPS, _LARGEST, _CG_STEPS = 100, 300, 500
 
 
 class LogisticModels:
@@ -59,19 +58,63 @@ def logistic(x: FloatArray, y: IntArray, grid: Sequence[float]) -> list[FloatArr
     """
     k = int(y.max()) + 1
     size = (1 if k == 2 else k, x.shape[1] + 1)
-    if size[0] * size[1] > _LARGEST:
-        return [_by_lbfgs(x, y, C) for C in grid]
     rows = with_ones(x)[0]
+    solve = _newton if size[0] * size[1] <= _LARGEST else _newton_cg
     out, w = [np.zeros(0)] * len(grid), np.zeros(size)
     for c in np.argsort(np.asarray(grid), kind="stable"):
-        w = _newton(rows, y, float(grid[c]), w)
+        w = solve(rows, y, float(grid[c]), w)
         out[int(c)] = w
     return out
 
 
-def _by_lbfgs(x: FloatArray, y: IntArray, C: float) -> FloatArray:
-    model = LogisticRegression(C=C, tol=1e-7, max_iter=10_000).fit(x, y)
-    return np.column_stack([model.coef_, model.intercept_])
+def _newton_cg(rows: FloatArray, y: IntArray, C: float, w: FloatArray) -> FloatArray:
+    """Newton's method whose steps are found by conjugate gradients: no Hessian is written out."""
+    truth, penalty = np.eye(w.shape[0])[y], np.ones(w.shape[1])
+    penalty[-1] = 0.0
+    logits, squares = rows @ w.T, rows**2  # [n, k], [n, D + 1]
+    for _ in range(_STEPS):
+        share = np.exp(log_softmax(logits, axis=1))
+        slope = C * (share - truth).T @ rows + w * penalty
+
+        def curve(v: FloatArray, share: FloatArray = share) -> FloatArray:
+            along = rows @ v.T  # [n, k]
+            along = share * (along - (share * along).sum(axis=1, keepdims=True))
+            return np.asarray(C * along.T @ rows + v * (penalty + 1e-9 * C))
+
+        diagonal = C * (share * (1.0 - share)).T @ squares + penalty + 1e-9 * C
+        step = _conjugate(curve, -slope, diagonal)
+        fall, now = float((step * slope).sum()), _loss(logits, y, C, w)
+        change, length = rows @ step.T, 1.0
+        while length > 1e-10 and not (
+            _loss(logits + length * change, y, C, w + length * step)
+            <= now + 1e-4 * length * fall + 1e-13 * abs(now)
+        ):
+            length /= 2.0
+        w, logits = w + length * step, logits + length * change
+        if -fall < 1e-11 * (1.0 + abs(now)):
+            break
+    return w
+
+
+def _conjugate(
+    curve: Callable[[FloatArray], FloatArray], b: FloatArray, diagonal: FloatArray
+) -> FloatArray:
+    """Solve ``curve(x) = b``, the more exactly the smaller ``b`` has become."""
+    x, rest = np.zeros_like(b), b.copy()
+    size = float(np.linalg.norm(b))
+    wanted = min(0.1, float(np.sqrt(size))) * size
+    eased = rest / diagonal
+    way, power = eased, float((rest * eased).sum())
+    for _ in range(_CG_STEPS):
+        bent = curve(way)
+        length = power / float((way * bent).sum())
+        x, rest = x + length * way, rest - length * bent
+        if float(np.linalg.norm(rest)) <= wanted:
+            break
+        eased = rest / diagonal
+        power, before = float((rest * eased).sum()), power
+        way = eased + power / before * way
+    return x
 
 
 def _newton(rows: FloatArray, y: IntArray, C: float, w: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -24,6 +24,13 @@ class Family(Protocol):
 
         ``y`` holds the classes of the positions to learn from. Shapes: learn [n], check [m], y [n].
         """
+
+
+def scalings(scale: bool | Literal["both"]) -> list[tuple[bool, dict[str, Any]]]:
+    """Return whether to standardise, and how the choice is called where there is one."""
+    if scale == "both":
+        return [(True, {"scale": True}), (False, {"scale": False})]
+    return [(scale, {})]
 
 
 def nested(

@@ -11,7 +11,7 @@ from halpgraph.contracts import Evaluator, FloatArray, Fold, IntArray, Scores
 from halpgraph.evaluators._kernel_svm import KernelMachines
 from halpgraph.evaluators._kernels import rbf
 from halpgraph.evaluators._nested import checked
-from halpgraph.evaluators._search import Family, nested
+from halpgraph.evaluators._search import Family, nested, scalings
 from halpgraph.evaluators._squared_hinge import LinearMachines
 from halpgraph.registry import evaluators
 
@@ -30,7 +30,8 @@ class svm(Evaluator):  # noqa: N801 - the name of the file
         kernel: ``rbf``, ``linear``, or ``both``: the kernel is chosen inside the fold as well.
         grid: values of C to choose from.
         inner: inner folds.
-        scale: standardise the embedding, fitted on the training part of every split.
+        scale: standardise the embedding, fitted on the training part of every split; ``both``:
+            whether to is chosen inside the fold as well.
         tol: LIBSVM's tolerance for the rbf kernel; the linear machine is solved exactly.
     """
 
@@ -41,7 +42,7 @@ class svm(Evaluator):  # noqa: N801 - the name of the file
             *(1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3)
         ],
         inner: Annotated[int, Field(ge=2)] = 5,
-        scale: bool = True,
+        scale: bool | Literal["both"] = True,
         tol: Annotated[float, Field(gt=0, lt=1)] = 1e-3,
     ) -> None:
         self.kernel, self.grid, self.inner = kernel, list(grid), inner
@@ -52,9 +53,12 @@ class svm(Evaluator):  # noqa: N801 - the name of the file
         """Evaluate embeddings. Shapes: z [n, D], y [n]."""
         z, y, names = checked(z, y)
         families: list[Family] = []
-        if self.kernel != "linear":
-            kernel = rbf(z, self.scale)
-            families.append(KernelMachines({"kernel": "rbf"}, kernel, len(names), self.tol))
-        if self.kernel != "rbf":
-            families.append(LinearMachines(z, len(names), self.scale))
+        for scale, said in scalings(self.scale):
+            if self.kernel != "linear":
+                kernel = rbf(z, scale)
+                name = {"kernel": "rbf", **said}
+                families.append(KernelMachines(name, kernel, len(names), self.tol))
+            if self.kernel != "rbf":
+                families.append(LinearMachines(z, len(names), scale))
+                families[-1].name = {**families[-1].name, **said}
         return nested(families, self.grid, y, names, folds, seed, self.inner)

@@ -69,7 +69,7 @@ class GraphCL(Method):
         """Return the contrastive loss and the contrast of two views of one batch."""
         if len(views) != self.n_views:
             raise UserError(f"method graphcl: needs 2 views, got {len(views)}")
-        graphs = torch.cat([self.encoder(view).graph for view in views])  # [2B, out_channels]
+        graphs = torch.cat([f.graph for f in self.encoder.encode(views)])  # [2B, out_channels]
         query, key = unit_rows(self.projector(graphs)).chunk(2)  # [B, dim] each
         objective = graphcl_official if self.variant == "official" else nt_xent
         loss = objective(query, key, self.temperature, unit=True)

@@ -20,6 +20,8 @@ def said(value: Any) -> str:
 
 def data_sets(run: Run) -> Table:
     """Return the statistics of every cell's data."""
+    if all(cell.data.get("kind") == "skeletons" for cell in run.cells):
+        return _skeleton_sets(run)
     header = ("Data", "Graphs", "Nodes a graph", "Edges a graph", "Classes", "Graphs a class")
     lines = []
     for cell in run.cells:
@@ -39,6 +41,24 @@ def data_sets(run: Run) -> Table:
     return Table("Data sets", header, tuple(lines), note=note)
 
 
+def _skeleton_sets(run: Run) -> Table:
+    header = ("Data", "Clips", "Frames a clip", "Bodies a clip", "Layout", "Classes", "Split")
+    lines = []
+    for cell in run.cells:
+        data = cell.data
+        cells = (
+            cell.title,
+            number(data.get("num_graphs")),
+            number(_a_graph(data, "num_frames"), 1),
+            number(_a_graph(data, "num_bodies"), 2),
+            said(data.get("layout")),
+            number(data.get("num_classes")),
+            said(data.get("split")),
+        )
+        lines.append(Line(cells))
+    return Table("Data sets", header, tuple(lines), note="Averages are means over clips.")
+
+
 def _a_graph(data: dict[str, Any], key: str) -> float | None:
     total, graphs = data.get(key), data.get("num_graphs")
     return total / graphs if is_number(total) and is_number(graphs) and graphs else None
@@ -51,7 +71,9 @@ def provenance(cell: Cell) -> list[tuple[str, str]]:
     wide = f", {number(width)} wide" if is_number(width) else ""
     pairs = [
         ("Name", said(data.get("title") or data.get("name"))),
-        ("Node features", said(data.get("features")) + wide),
+        ("Clips", said(data.get("features")))
+        if data.get("kind") == "skeletons"
+        else ("Node features", said(data.get("features")) + wide),
         ("Source", said(data.get("source"))),
         ("Found in", said(data.get("found_in"))),
         ("Licence", str(data.get("licence") or NOT_STATED)),

@@ -14,6 +14,8 @@ from halpgraph.files import write_text
 from halpgraph.reports import confusion, diagnostics, facts, forest, maps, tables
 from halpgraph.reports.markdown import differences, markdown
 from halpgraph.reports.plots import Figure
+from halpgraph.reports.sequences import Neighbours
+from halpgraph.reports.shown import read_sequences
 from halpgraph.reports.source import Cell, Run, read_run
 from halpgraph.reports.verdict import Verdict, verdicts
 from halpgraph.reports.words import NOT_MEASURED
@@ -37,6 +39,8 @@ class CellView:
     maps: list[Figure]
     confusion: confusion.Confusion | None
     per_seed: tables.Table
+    examples: list[Figure]
+    neighbours: list[Neighbours]
 
 
 def write_report(run: Path) -> Path:
@@ -61,7 +65,7 @@ def write_report(run: Path) -> Path:
 def html(run: Run) -> str:
     """Return the page as text."""
     anchors: set[str] = set()
-    cells = [_view(cell, _anchor(cell.name, anchors)) for cell in run.cells]
+    cells = [_view(run.path, cell, _anchor(cell.name, anchors)) for cell in run.cells]
     many = len(cells) > 1
     context: dict[str, Any] = {
         "run": run,
@@ -90,7 +94,8 @@ def _templates() -> Environment:
     )
 
 
-def _view(cell: Cell, anchor: str) -> CellView:
+def _view(path: Path, cell: Cell, anchor: str) -> CellView:
+    drawn, near = read_sequences(path / cell.name)
     return CellView(
         anchor=anchor,
         title=cell.title,
@@ -104,6 +109,8 @@ def _view(cell: Cell, anchor: str) -> CellView:
         maps=maps.maps(cell),
         confusion=confusion.confusion(cell),
         per_seed=tables.per_seed(cell),
+        examples=drawn,
+        neighbours=near,
     )
 
 

@@ -1,62 +1,144 @@
-"""What views of skeletons share: they see cut and resampled poses, and may be told which clips."""
+"""What views of skeletons share: they see cut and resampled poses, and may be told which clips.
+
+The bodies of a clip are changed alike, as people who stand in one room. A clip that no view has cut
+is cut in its middle first.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator, Field
 from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
-from halpgraph.errors import UserError
-from halpgraph.pose import clip_of_body, sampled, with_pose
+from halpgraph.pose import clip_of_body, linear, sampled, with_pose
 from halpgraph.views._base import GraphView
 
 
-class PoseView(GraphView):
-    """A view that changes the poses of each clip by numbers drawn for the clip.
+def ordered(ends: tuple[float, float]) -> tuple[float, float]:
+    """Return the two ends of a range, if the smaller comes first."""
+    if ends[0] > ends[1]:
+        raise ValueError("the smaller end first")
+    return ends
 
-    The bodies of a clip are changed alike, as people who stand in one room. A clip that no view has
-    cut is cut in its middle first.
-    """
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+PositiveRange = Annotated[tuple[Positive, Positive], AfterValidator(ordered)]
+Range = Annotated[tuple[float, float], AfterValidator(ordered)]
+
+
+class PoseView(GraphView):
+    """A view of skeletons that changes the poses of each clip with probability ``p``."""
+
+    takes = "pose"
+    p: float = 1.0
 
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
-        """Change the chosen clips, leave the others alone."""
-        batch = sampled(poses(batch, type(self).__name__))
-        pose = self.pose(batch, clip_of_body(batch), generator)
-        if chosen is not None:
-            mine = chosen[clip_of_body(batch)][:, None, None, None]
-            pose = torch.where(mine, pose, batch.pose)
-        return with_pose(batch, pose)
+        """Change the chosen clips, leave the others alone: only those are worked on."""
+        self.refuse(batch)
+        batch = sampled(batch)
+        mine, clip = lucky(batch, self.p, chosen, generator), clip_of_body(batch)
+        pose: Tensor = batch.pose
+        if mine is None:
+            return with_pose(batch, self.pose(pose, clip, batch, generator))
+        bodies = mine[clip].nonzero().view(-1)  # [r]
+        some = self.pose(pose.index_select(0, bodies), clip[bodies], batch, generator)
+        return with_pose(batch, pose.index_copy(0, bodies, some))
 
     @abstractmethod
-    def pose(self, batch: Batch, clip: Tensor, generator: Generator | None) -> Tensor:
-        """Return the changed poses, in memory of their own; ``batch.pose`` is left alone.
+    def pose(self, pose: Tensor, clip: Tensor, batch: Batch, generator: Generator | None) -> Tensor:
+        """Return changed poses in memory of their own.
 
         Args:
-            batch: cut and resampled.
-            clip: the clip of each body.
+            pose: those to be changed; left alone.
+            clip: the clip of each of them, a position in the batch.
+            batch: cut and resampled, for its layout and number of clips.
             generator: source of every draw, on the device of the batch.
 
-        Shapes: clip [R] -> [R, T, C, V].
+        Shapes: pose [r, T, C, V], clip [r] -> [r, T, C, V].
         """
 
 
-def poses(batch: Batch, name: str) -> Batch:
-    """Return the batch, if it is one of skeletons.
+class LinearView(GraphView):
+    """A view of skeletons that multiplies joints by matrices: several of them are one pass."""
 
-    Raises:
-        UserError: it is not.
+    takes = "pose"
+    p: float = 1.0
+
+    @abstractmethod
+    def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
+        """Return what the coordinates of each clip's joints (rows of S numbers) are multiplied by.
+
+        One matrix serves all joints, or each has its own. A joint whose matrix is all zeros loses
+        its confidence too; other channels than coordinates are left alone.
+
+        Args:
+            batch: cut and resampled, for its layout and number of clips.
+            generator: source of every draw, on the device of the batch.
+
+        Shapes: [B, S, S, 1] or [B, S, S, V].
+        """
+
+    def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
+        """Change the chosen clips, leave the others alone."""
+        return multiply(batch, [(self, chosen)], generator)
+
+
+def multiply(
+    batch: Batch,
+    parts: Sequence[tuple[LinearView, Tensor | None]],
+    generator: Generator | None,
+) -> Batch:
+    """Change the clips by linear views, each clip by one of them at most, in one pass.
+
+    Args:
+        batch: of skeletons.
+        parts: the views, and which clips each of them changes, bool [B] (None means all).
+        generator: source of every draw.
     """
-    if "pose" not in batch:
-        raise UserError(
-            f"views: {name} changes skeletons, these graphs have no poses; "
-            "use drop_nodes, perturb_edges, subgraph or mask_features"
-        )
-    return batch
+    for view, _ in parts:
+        view.refuse(batch)
+    batch = sampled(batch)
+    pose, total = batch.pose, unchanged(batch)
+    for view, chosen in parts:
+        mine = lucky(batch, view.p, chosen, generator)
+        matrix = view.matrices(batch, generator)
+        total = matrix if mine is None else torch.where(mine[:, None, None, None], matrix, total)
+    total = total.expand(int(batch.num_graphs), -1, -1, -1)[clip_of_body(batch)]  # [R, S, S, V]
+    space = batch.layout.space
+    moved = linear(pose[:, :, :space], total)
+    if batch.layout.score:
+        stays = (total != 0).flatten(1, 2).any(1)[:, None, None]  # [R, 1, 1, V]
+        moved = torch.cat([moved, pose[:, :, space:] * stays], 2)
+    return with_pose(batch, moved)
 
 
-def draw(count: int, like: Tensor, generator: Generator | None, width: int | None = None) -> Tensor:
-    """Return numbers drawn uniformly from [0, 1), one (or a row) a clip. Shapes: [B] or [B, w]."""
-    shape = (count,) if width is None else (count, width)
-    return torch.rand(shape, generator=generator, device=like.device)
+def unchanged(batch: Batch) -> Tensor:
+    """Return the matrix that changes nothing. Shapes: [1, S, S, 1]."""
+    return torch.eye(batch.layout.space, device=batch.pose.device)[None, :, :, None]
+
+
+def lucky(
+    batch: Batch, p: float, chosen: Tensor | None, generator: Generator | None
+) -> Tensor | None:
+    """Return which clips are changed: of the chosen, each with probability p (None means all)."""
+    if p >= 1:
+        return chosen
+    drawn = draw(batch, generator) < p
+    return drawn if chosen is None else drawn & chosen
+
+
+def draw(batch: Batch, generator: Generator | None, *shape: int) -> Tensor:
+    """Return numbers drawn uniformly from [0, 1) for every clip. Shapes: [B, *shape]."""
+    size = (int(batch.num_graphs), *shape)
+    return torch.rand(size, generator=generator, device=batch.ptr.device)
+
+
+def between(ends: tuple[float, float], draws: Tensor) -> Tensor:
+    """Stretch draws from [0, 1) to a range."""
+    return ends[0] + (ends[1] - ends[0]) * draws

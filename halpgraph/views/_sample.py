@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 from halpgraph.views._rows import where_true
 
 
-def share(sizes: Tensor, ratio: float) -> Tensor:
+def share(sizes: Tensor, ratio: float | Tensor) -> Tensor:
     """Return ``floor(ratio * size)``, unharmed by binary fractions (0.29 of 100 is 29)."""
     return (sizes.double() * ratio + 1e-9).floor().long()
 

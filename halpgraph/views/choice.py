@@ -14,6 +14,7 @@ from halpgraph.registry import views
 from halpgraph.views import _parts
 from halpgraph.views._base import EditView, GraphView
 from halpgraph.views._edit import apply, merge
+from halpgraph.views._pose import LinearView, multiply
 from halpgraph.views._sample import uniform
 
 _WHERE = "views.choice.of"
@@ -28,7 +29,8 @@ class Choice(GraphView):
     """Let every graph draw one of several views, and change it by that view alone.
 
     This is the published code's ``random2`` (drop_nodes, subgraph), ``random3`` (perturb_edges
-    too) and ``random4`` (mask_features too). The changes of all views are made in one pass.
+    too) and ``random4`` (mask_features too); of ``joint_mask`` and ``shear`` it is the spatial
+    augmentation of HaLP. The changes of all views are made in one pass.
 
     Args:
         of: the views to draw from, each a name or a mapping of its name and settings.
@@ -51,17 +53,20 @@ class Choice(GraphView):
 
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
         """Change each of the chosen graphs by a view drawn for it."""
+        for view in self.of:
+            view.refuse(batch)
         drawn = self._draw(batch, generator)
         mine = [
             drawn == i if chosen is None else (drawn == i) & chosen for i in range(len(self.of))
         ]
         pairs = list(zip(self.of, mine, strict=True))
         edits = [v.edit(batch, m, generator) for v, m in pairs if isinstance(v, EditView)]
-        out = apply(batch, merge(edits))
+        out = apply(batch, merge(edits)) if edits else batch
         for view, graphs in pairs:
-            if not isinstance(view, EditView):
+            if not isinstance(view, EditView | LinearView):
                 out = view.change(out, graphs, generator)
-        return out
+        linear = [(v, m) for v, m in pairs if isinstance(v, LinearView)]
+        return multiply(out, linear, generator) if linear else out
 
     def _draw(self, batch: Batch, generator: Generator | None) -> Tensor:
         weights = torch.tensor(self.weights or [1.0] * len(self.of), dtype=torch.float64)

@@ -23,6 +23,8 @@ def _checked(of: list[Any]) -> list[Any]:
 class Compose(GraphView):
     """Change every graph by several views, one after another.
 
+    Of skeletons, ``crop_resize`` comes first, then the rest.
+
     Args:
         of: the views in their order, each a name or a mapping of its name and settings.
 

@@ -13,15 +13,10 @@ from halpgraph.errors import UserError
 from halpgraph.pose import centre_window, cut, is_raw
 from halpgraph.registry import views
 from halpgraph.views._base import GraphView
-from halpgraph.views._pose import draw, poses
+from halpgraph.views._pose import between, draw, ordered
+from halpgraph.views._sample import share
 
-Share = Annotated[float, Field(gt=0, le=1)]
-
-
-def _ordered(ratio: tuple[float, float]) -> tuple[float, float]:
-    if ratio[0] > ratio[1]:
-        raise ValueError("the smaller share first")
-    return ratio
+Part = Annotated[float, Field(gt=0, le=1)]
 
 
 @views.register
@@ -41,9 +36,11 @@ class CropResize(GraphView):
     Thoker et al., ACM MM 2021, https://arxiv.org/abs/2108.03656.
     """
 
+    takes = "pose"
+
     def __init__(
         self,
-        ratio: Annotated[tuple[Share, Share], AfterValidator(_ordered)] = (0.1, 1.0),
+        ratio: Annotated[tuple[Part, Part], AfterValidator(ordered)] = (0.1, 1.0),
         min_frames: Annotated[int, Field(ge=1)] = 64,
         frames: Annotated[int, Field(ge=2)] | None = None,
     ) -> None:
@@ -51,12 +48,13 @@ class CropResize(GraphView):
 
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
         """Cut the chosen clips at random and the others in their middle."""
-        if not is_raw(poses(batch, "crop_resize")):
+        self.refuse(batch)
+        if not is_raw(batch):
             raise UserError("views.crop_resize: the clips are cut already; it must come first")
         n = batch.num_frames
-        draws = draw(n.numel(), n, generator, 2)  # [B, 2]
-        share = self.ratio[0] + (self.ratio[1] - self.ratio[0]) * draws[:, 0]
-        length = torch.minimum((n * share).long().clamp_min(self.min_frames), n)
+        draws = draw(batch, generator, 2).double()  # [B, 2]
+        length = share(n, between(self.ratio, draws[:, 0])).clamp_min(self.min_frames)
+        length = torch.minimum(length, n)
         begin = (draws[:, 1] * (n - length + 1)).long()
         if chosen is not None:
             middle = centre_window(n)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.registry import views
-from halpgraph.views._base import EditView
-from halpgraph.views._edit import Edit
+from halpgraph.views._base import GraphView
 
 
 @views.register
-class Identity(EditView):
-    """Leave every graph as it is.
+class Identity(GraphView):
+    """Leave every graph, or every skeleton, as it is.
 
     Of use inside ``choice`` (JOAO's fifth augmentation) and for a method that contrasts a view with
     the original.
@@ -24,6 +25,6 @@ class Identity(EditView):
     def __init__(self) -> None:
         """Take no settings."""
 
-    def edit(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Edit:
-        """Return an edit that changes nothing."""
-        return Edit()
+    def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
+        """Return the batch, its tensors shared."""
+        return copy.copy(batch)

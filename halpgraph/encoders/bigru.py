@@ -1,0 +1,84 @@
+"""The three-layer "BiGRU" of HaLP, CMD and ISC."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._poses import beside, checked
+from halpgraph.layout import Layout
+from halpgraph.registry import encoders
+
+
+@encoders.register
+class BiGRU(Encoder):
+    """Recurrent layers of two cells each over the frames of a clip, all persons in one vector.
+
+    The released code feeds one frame at a time, so its "backward" cells read forward in time too:
+    ``causal_pair`` is exactly that, two forward-time GRUs a layer, each fed both outputs of the
+    layer below. ``bidirectional`` is what the name says; pool its mean, for its last step has
+    seen one frame only in the backward half.
+
+    Args:
+        in_channels: C of the stream.
+        layout: of the skeletons.
+        persons: M, side by side in a frame's vector; zeros for one who is not there.
+        hidden: width of a cell; D is twice that.
+        layers: number of layers.
+        mode: whether the second cell of a layer reads forward or backward in time.
+        pool: the ``last`` frame's output, or the ``mean`` over frames.
+        input_norm: batch norm of the frames (HaLP and CMD have it, ISC has not).
+
+    Reference: Shah et al., "HaLP", CVPR 2023, section 4, https://arxiv.org/abs/2304.00387, and its
+    released code
+    """
+
+    takes: Literal["graph", "pose"] = "pose"
+
+    def __init__(
+        self,
+        in_channels: int,
+        layout: Layout,
+        persons: int = 1,
+        hidden: Annotated[int, Field(ge=1, le=8192)] = 1024,
+        layers: Annotated[int, Field(ge=1, le=16)] = 3,
+        mode: Literal["causal_pair", "bidirectional"] = "causal_pair",
+        pool: Literal["last", "mean"] = "last",
+        input_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.layout, self.persons = in_channels, layout, persons
+        self.mode, self.pool = mode, pool
+        width = persons * in_channels * layout.num_joints
+        self.norm = nn.BatchNorm1d(width) if input_norm else nn.Identity()
+        self.gru = nn.GRU(width, hidden, layers, bidirectional=True)
+        for parameter in self.gru.parameters():
+            if parameter.dim() == 2:
+                nn.init.xavier_uniform_(parameter)
+        self.out_channels = 2 * hidden
+
+    def forward(self, batch: Batch) -> Features:
+        """Encode a batch. Shapes: graph [B, D], local [B, T, D]: one row a frame."""
+        batch = checked(batch, "bigru", self.in_channels, self.layout, self.persons)
+        x = beside(batch, self.persons)  # [T, B, M * C * V]
+        x = self.norm(x.flatten(0, 1)).view_as(x)
+        out = self.gru(x)[0] if self.mode == "bidirectional" else self.causal_pair(x)
+        graph = out[-1] if self.pool == "last" else out.mean(0)
+        return Features(graph=graph, local=out.transpose(0, 1))
+
+    def causal_pair(self, x: Tensor) -> Tensor:
+        """Return the outputs of two forward-time cells a layer. Shapes: [T, B, I] -> [T, B, D]."""
+        weights = self.gru.all_weights
+        for layer in range(self.gru.num_layers):
+            pair = []
+            for direction in weights[2 * layer : 2 * layer + 2]:
+                zero = x.new_zeros(1, x.size(1), self.gru.hidden_size)
+                found = torch.gru(x, zero, direction, True, 1, 0.0, self.training, False, False)
+                pair.append(found[0])
+            x = torch.cat(pair, 2)
+        return x

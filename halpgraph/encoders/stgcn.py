@@ -1,0 +1,158 @@
+"""ST-GCN, the encoder of AimCLR, CrosSCLR and most work on skeleton graphs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._dropout import Dropout
+from halpgraph.encoders._partitions import Partition, partition
+from halpgraph.encoders._poses import checked, mean_over_bodies, slots
+from halpgraph.layout import Layout
+from halpgraph.registry import encoders
+
+Blocks = list[tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=8)]]]
+
+PRESETS: dict[str, Blocks] = {  # (channels, stride) of each block
+    "full": [(64, 1)] * 4 + [(128, 2)] + [(128, 1)] * 2 + [(256, 2)] + [(256, 1)] * 2,
+    "/4": [(16, 1)] * 4 + [(32, 2)] + [(32, 1)] * 2 + [(64, 2), (64, 1), (256, 1)],
+    "cpu": [(16, 1), (16, 1), (32, 2), (32, 1), (64, 2), (128, 1)],
+}
+
+
+class Block(nn.Module):
+    """``relu(drop(norm(along time(relu(norm(along bones(x)))))) + shortcut(x))``.
+
+    Args:
+        width: channels in.
+        out: channels out.
+        parts: K, matrices of the partition.
+        joints: V.
+        kernel: frames that the temporal convolution sees.
+        stride: of the temporal convolution.
+        dropout: share of values dropped after it.
+        shortcut: whether there is a residual connection.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        out: int,
+        parts: int,
+        joints: int,
+        kernel: int,
+        stride: int,
+        dropout: float,
+        shortcut: bool,
+    ) -> None:
+        super().__init__()
+        self.parts = parts
+        self.importance = nn.Parameter(torch.ones(parts, joints, joints))
+        self.spatial = nn.Conv2d(width, parts * out, 1)
+        self.norm1 = nn.BatchNorm2d(out)
+        along = {"stride": (stride, 1), "padding": (kernel // 2, 0)}
+        self.temporal = nn.Conv2d(out, out, (kernel, 1), **along)  # type: ignore[arg-type]
+        self.norm2 = nn.BatchNorm2d(out)
+        self.dropout = Dropout(dropout)
+        self.shortcut: nn.Module | None = None
+        if shortcut and width == out and stride == 1:
+            self.shortcut = nn.Identity()
+        elif shortcut:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(width, out, 1, stride=(stride, 1)), nn.BatchNorm2d(out)
+            )
+
+    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
+        """Return the block's map. Shapes: x [R, C, T, V], adjacency [K, V, V] -> [R, C', T', V]."""
+        y = self.spatial(x).unflatten(1, (self.parts, -1))  # [R, K, C', T, V]
+        y = torch.einsum("rkctv,kvw->rctw", y, adjacency * self.importance)
+        y = self.dropout(self.norm2(self.temporal(self.norm1(y).relu())))
+        return (y if self.shortcut is None else y + self.shortcut(x)).relu()
+
+
+@encoders.register
+class STGCN(Encoder):
+    """Spatial-temporal graph convolutions: along the bones, then along time, block after block.
+
+    Bodies are encoded one by one; a clip is the mean of its bodies.
+
+    Args:
+        in_channels: C of the stream.
+        layout: of the skeletons.
+        persons: M, slots for bodies in a clip.
+        channels: ``full`` as published (3.1 M weights, D = 256), ``/4`` as AimCLR and CrosSCLR have
+            it (0.8 M, D = 256), ``cpu`` (six blocks, D = 128), or a list of (channels, stride).
+        partition: how neighbours are parted: ``stgcn`` as published, ``inout`` as meant,
+            ``uniform``, ``distance``; see ``_partitions.py``.
+        kernel: frames that a temporal convolution sees; odd.
+        dropout: share of values dropped in every block but the first.
+        empty_bodies: ``skip`` those that are not there; or ``average`` over all M slots, the empty
+            ones encoded as zeros, as published.
+
+    Reference: Yan et al., AAAI 2018, https://arxiv.org/abs/1801.07455; "/4" as in Guo et al., AAAI
+    2022, https://arxiv.org/abs/2112.03590
+    """
+
+    takes: Literal["graph", "pose"] = "pose"
+    adjacency: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        layout: Layout,
+        persons: int = 1,
+        channels: Literal["full", "/4", "cpu"] | Annotated[Blocks, Field(min_length=1)] = "/4",
+        partition: Partition = "stgcn",
+        kernel: Annotated[int, Field(ge=1, le=99, multiple_of=1)] = 9,
+        dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
+        empty_bodies: Literal["skip", "average"] = "skip",
+    ) -> None:
+        super().__init__()
+        self.in_channels, self.layout, self.persons = in_channels, layout, persons
+        self.empty_bodies = empty_bodies
+        self.register_buffer("adjacency", _partition(layout, partition), persistent=False)
+        parts, joints = self.adjacency.shape[:2]
+        self.norm = nn.BatchNorm1d(in_channels * joints)
+        self.blocks = nn.ModuleList()
+        width = in_channels
+        for i, (out, stride) in enumerate(PRESETS.get(str(channels), channels)):  # type: ignore[arg-type]
+            drop = dropout if i else 0.0
+            self.blocks.append(Block(width, out, parts, joints, kernel, stride, drop, i > 0))
+            width = out
+        self.out_channels = width
+
+    def forward(self, batch: Batch) -> Features:
+        """Encode a batch; a joint's feature is the mean over its frames.
+
+        Shapes: graph [B, D], local [N, D]; with ``average`` local is [B * M * V, D].
+        """
+        batch = checked(batch, "stgcn", self.in_channels, self.layout, self.persons)
+        pose = batch.pose
+        if self.empty_bodies == "average":
+            clips = batch.body_ptr.numel() - 1
+            padded = pose.new_zeros(clips * self.persons, *pose.shape[1:])
+            padded[slots(batch, self.persons)] = pose
+            pose = padded
+        joints = self.encode(pose)  # [R, V, D]
+        bodies = joints.mean(1)  # [R, D]
+        if self.empty_bodies == "average":
+            graph = bodies.unflatten(0, (-1, self.persons)).mean(1)  # [B, D]
+        else:
+            graph = mean_over_bodies(bodies, batch)
+        return Features(graph=graph, local=joints.flatten(0, 1))
+
+    def encode(self, pose: Tensor) -> Tensor:
+        """Return the joints of each body. Shapes: pose [R, T, C, V] -> [R, V, D]."""
+        flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
+        x = self.norm(flat).view_as(pose).transpose(1, 2)  # [R, C, T, V]
+        for block in self.blocks:
+            x = block(x, self.adjacency)
+        return x.mean(2).transpose(1, 2)  # [R, V, D]
+
+
+_partition = partition
