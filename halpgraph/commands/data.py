@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from halpgraph.commands import prepare, skeletons
+from halpgraph.commands import imports, prepare, skeletons
 from halpgraph.commands._options import Data, Json, echo_json
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 prepare.add_to(app)
+imports.add_to(app)
 skeletons.add_to(app)
 Name = Annotated[str, typer.Argument(help="A data set's name, as `halpgraph data list` prints it.")]
 
