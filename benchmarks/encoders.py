@@ -170,7 +170,7 @@ def stgcn_work(
 
     def ours(half: bool = False) -> Tensor:
         with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
-            return encoder.encode(pose).mean(1)
+            return encoder.joints(pose).mean(1)
 
     return {
         "published": step(lambda: published(encoder, pose, planes), encoder),

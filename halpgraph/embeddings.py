@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from halpgraph import registry
 from halpgraph.contracts import Evaluator, Fold, Scores
 from halpgraph.device import threads
 from halpgraph.errors import UserError, did_you_mean
-from halpgraph.files import write_with
+from halpgraph.files import read_json, write_with
 from halpgraph.folds import class_labels, official, stratified
 from halpgraph.rundir import RunDir
 from halpgraph.statistics import summarise
@@ -25,7 +25,14 @@ SPLITS = ("train", "valid", "val", "validation", "test")
 
 
 def export(
-    run: Path, out: Path, cell: str | None = None, arm: str | None = None, seed: int | None = None
+    run: Path,
+    out: Path,
+    cell: str | None = None,
+    arm: str | None = None,
+    seed: int | None = None,
+    on: str | None = None,
+    root: str | Path | None = None,
+    split: str | None = None,
 ) -> dict[str, Any]:
     """Write the embeddings of one training of a run to a file of the user's.
 
@@ -35,6 +42,9 @@ def export(
         cell: data set or grid point; needed where the run has several.
         arm: by default the first of the recipe.
         seed: by default the first of the recipe.
+        on: another skeleton set to embed with the trained encoder (transfer).
+        root: where that set is looked for first.
+        split: a named split of that set.
 
     Raises:
         UserError: there is no such training, or it has not been finished.
@@ -51,6 +61,17 @@ def export(
     if not source.is_file():
         raise UserError(f"{source}: not there yet; run the same command again to finish the run")
     content = read_arrays(source)
+    notes: list[str] = []
+    if on is not None:
+        from halpgraph.recipe import validate
+        from halpgraph.transfer import embed_on
+
+        of_cell = validate(recipe).cells()[cell].arm(arm)
+        info = read_json(folder.path / cell / "data.json")
+        checkpoint = source.with_name("checkpoint.pt")
+        content, notes = embed_on(of_cell, info, checkpoint, seed, on, root, split)
+    elif split is not None:
+        raise UserError("--split: of the set named with --on; the run has its own split")
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **content)  # type: ignore[arg-type]
     write_with(out, lambda file: file.write(buffer.getvalue()))
@@ -62,6 +83,8 @@ def export(
         "seed": seed,
         "graphs": graphs,
         "width": width,
+        "on": on,
+        "notes": notes,
     }
 
 
@@ -103,7 +126,8 @@ def evaluate_file(
 
     Args:
         path: ``.npz`` with ``z [n, D]`` and ``y [n]``, optional ``id [n]`` and optional named
-            splits ``train``, ``test`` (and ``valid``), as positions.
+            splits ``train``, ``test`` (and ``valid``), as positions; optional ``groups [n]``, kept
+            together where something is chosen inside named splits.
         names: evaluators.
         folds: outer folds, where there are no named splits.
         seeds: how many different splits into folds; named splits are one, and judged once.
@@ -122,7 +146,10 @@ def evaluate_file(
                 f"--with {name}: {name} needs the encoder: name it in a recipe's evaluators"
             )
     named: Arrays = {name: content[name] for name in SPLITS if name in content}
+    groups = content.get("groups")
     splits = [official(named, len(y))] if named else []
+    if groups is not None:
+        splits = [[replace(fold, groups=groups) for fold in folds_] for folds_ in splits]
     splits = splits or [stratified(y, folds, seed) for seed in range(seeds)]
     with threads(1):
         return [_row(name, e, z, y, splits) for name, e in evaluators.items()]
@@ -153,6 +180,8 @@ def _checked(content: Arrays, path: Path) -> tuple[np.ndarray[Any, Any], np.ndar
         raise UserError(f"{path}: z has {len(z)} rows and y {len(y)}; they must be one a graph")
     if "id" in content and len(np.unique(content["id"])) != len(z):
         raise UserError(f"{path}: id must name each of the {len(z)} rows once")
+    if "groups" in content and content["groups"].shape != (len(z),):
+        raise UserError(f"{path}: groups must be one number for each of the {len(z)} rows")
     if not np.isfinite(z).all():
         row = int(np.flatnonzero(~np.isfinite(z).all(1))[0])
         raise UserError(f"{path}: z has NaN or infinite values (first in row {row})")

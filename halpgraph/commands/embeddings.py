@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from halpgraph.commands._options import Json, echo_json, score_words
+from halpgraph.commands._options import Data, Json, echo_json, score_words
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,19 +22,30 @@ def embed(
     cell: Annotated[str | None, typer.Option(help="Data set or grid point, if several.")] = None,
     arm: Annotated[str | None, typer.Option(help="Arm (default: the first).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed (default: the first).")] = None,
+    on: Annotated[
+        str | None, typer.Option("--on", help="Another skeleton set to embed (transfer).")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Split of the set named by --on.")] = None,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Write the embeddings of a finished training: z [n, D], y [n], id [n]."""
+    """Write the embeddings of a finished training: z [n, D], y [n], id [n].
+
+    With --on, those of another skeleton set: its clips are written in the layout the encoder was
+    trained on, and the file holds the set's split, so that `halpgraph evaluate` judges by it.
+    """
     from halpgraph.embeddings import export
 
-    found = export(run, out, cell, arm, seed)
+    found = export(run, out, cell, arm, seed, on, data, split)
     if as_json:
         echo_json(found)
     else:
         typer.echo(
             f"{found['out']}: {found['graphs']} graphs, {found['width']} columns "
-            f"({found['cell']}, {found['arm']}, seed {found['seed']})"
+            f"({found['on'] or found['cell']}, {found['arm']}, seed {found['seed']})"
         )
+        for note in found["notes"]:
+            typer.echo(f"  {note}")
 
 
 def evaluate(

@@ -136,6 +136,8 @@ def _info(
         "features": ", ".join(words),
         "num_features": len(layout.channels),
         "layout": layout.name,
+        "layout_content": layout.content(),
+        "persons": store.persons,
         "convention": found.meta.get("convention"),
         "split": split,
         "inner": found.splits[split].inner if split in found.splits else None,

@@ -145,7 +145,7 @@ class STGCN(Encoder):
             padded = pose.new_zeros(clips * self.persons, *pose.shape[1:])
             padded[slots(batch, self.persons)] = pose
             pose = padded
-        joints = self.encode(pose)  # [R, V, D]
+        joints = self.joints(pose)  # [R, V, D]
         bodies = joints.mean(1)  # [R, D]
         if self.empty_bodies == "average":
             graph = bodies.unflatten(0, (-1, self.persons)).mean(1)  # [B, D]
@@ -153,7 +153,7 @@ class STGCN(Encoder):
             graph = mean_over_bodies(bodies, batch)
         return Features(graph=graph, local=joints.flatten(0, 1))
 
-    def encode(self, pose: Tensor) -> Tensor:
+    def joints(self, pose: Tensor) -> Tensor:
         """Return the joints of each body. Shapes: pose [R, T, C, V] -> [R, V, D]."""
         flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
         x = self.norm(flat).view_as(pose)
