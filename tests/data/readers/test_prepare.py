@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -242,14 +241,16 @@ def test_wrong_names_conventions_and_folders_are_refused(raw: Path, tmp_path: Pa
     assert left_over(out) == []
 
 
-def test_a_file_that_vanishes_is_reported(raw: Path, tmp_path: Path) -> None:
-    if os.name == "nt":
-        pytest.skip("links need rights there")
-    (raw / "a02_s01_e00_v01.json").symlink_to(raw / "a01_s01_e00_v01.json")
-    files = Raw(raw)
-    shutil.move(raw / "a01_s01_e00_v01.json", tmp_path / "gone.json")
-    with pytest.raises(UserError, match="cannot be read"):
-        files.read("a01_s01_e00_v01.json")
+def test_a_file_that_vanishes_meanwhile_is_reported(
+    raw: Path, tmp_path: Path, small_chunks: Callable[[Any], None]
+) -> None:
+    def vanish() -> None:
+        (raw / "a01_s04_e00_v01.json").unlink()
+
+    small_chunks(counting([], stop_at=2, how=vanish))
+    report = run(raw, tmp_path / "set")
+    assert [item.name for item in report.dropped] == ["a01_s04_e00_v01", "a01_s99_e00_v01"]
+    assert "cannot be read" in report.dropped[0].reason
 
 
 def test_a_damaged_member_of_a_zip_is_skipped(raw: Path, tmp_path: Path) -> None:
