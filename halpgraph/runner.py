@@ -14,7 +14,6 @@ from typing import Any
 
 import joblib
 
-from halpgraph import __version__
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.load import load
 from halpgraph.device import pick_device, threads
@@ -28,8 +27,9 @@ from halpgraph.environment import (
     versions,
 )
 from halpgraph.errors import RunError, UserError
-from halpgraph.files import digest, plain, read_json, write_json
+from halpgraph.files import read_json, write_json
 from halpgraph.folds import class_labels, make_folds
+from halpgraph.identity import fingerprint
 from halpgraph.jobs import Job, begin, read_embeddings, run_job
 from halpgraph.pose_floors import POSE_FLOORS
 from halpgraph.progress import following
@@ -37,7 +37,7 @@ from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import read_recipe
 from halpgraph.results import write_scores
 from halpgraph.rundir import RunDir
-from halpgraph.starts import find_start, starts_of
+from halpgraph.starts import find_start
 from halpgraph.trackers import check_trackers
 from halpgraph.workers import forked
 
@@ -177,19 +177,6 @@ def _try_labels(cell: Cell) -> None:
 def run_folder(recipe: Recipe, cells: Sequence[Cell], runs: str | Path) -> RunDir:
     """Return the folder that this recipe on this data has, whether it is there yet or not."""
     return RunDir(Path(runs) / f"{recipe.name}-{fingerprint(recipe, cells)[:8]}")
-
-
-def fingerprint(recipe: Recipe, cells: Sequence[Cell]) -> str:
-    """Return a hash of the recipe, the data, the checkpoints it starts from, and the version."""
-    known = [recipe.fingerprint, [_identity(cell.data) for cell in cells], __version__]
-    starts = starts_of({cell.name: cell.recipe for cell in cells})
-    return digest([*known, starts] if starts else known)
-
-
-def _identity(data: DataSet) -> Any:
-    """Return what tells a data set from others: its tensors and, if any, its official split."""
-    tensors = data.info["fingerprint"]
-    return [tensors, plain(dict(data.splits))] if data.splits else tensors
 
 
 def plan_jobs(folder: RunDir, cells: Sequence[Cell]) -> tuple[list[Job], list[Job]]:
