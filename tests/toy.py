@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.batch import make_batch
+from halpgraph.layout import Layout, make_layout
+from halpgraph.pose import make_pose_batch
 
 NUM_CODES = 5
 
@@ -119,3 +122,40 @@ def origin(before: Batch, after: Batch) -> Tensor:
     """Return which node of ``before`` each node of ``after`` is, told by their dense features."""
     assert bool((before.x[:, 0] == torch.arange(1, before.x.size(0) + 1)).all())
     return after.x[:, 0].long() - 1
+
+
+def toy_layout(*channels: str, up: str = "y") -> Layout:
+    """Return a layout of seven joints, by default of three coordinates."""
+    joints = {"spine": None, "neck": "spine", "head": "neck"}
+    joints |= {"left_hand": "neck", "right_hand": "neck", "left_foot": "spine"}
+    joints |= {"right_foot": "spine"}
+    content = {"joints": joints, "channels": list(channels or ("x", "y", "z")), "up": up}
+    return make_layout("toy", content)
+
+
+def toy_poses(seed: int = 0, clips: int = 12, frames: int = 16, layout: Any = None) -> Batch:
+    """Make a batch of random poses: clips of one or two bodies, some joints and frames absent.
+
+    The head of the first body is never seen, the last body is absent from its first three frames;
+    every second clip has two bodies.
+    """
+    layout = layout or toy_layout()
+    random = torch.Generator().manual_seed(seed)
+    counts = 1 + torch.arange(clips) % 2
+    body_ptr = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
+    shape = (int(body_ptr[-1]), frames, len(layout.channels), layout.num_joints)
+    pose = torch.randn(shape, generator=random)
+    if layout.score:
+        pose[:, :, -1] = torch.rand(shape[0], frames, shape[3], generator=random) + 0.1
+    pose[0, :, :, 2] = 0
+    pose[-1, :3] = 0
+    person = torch.arange(shape[0]) - body_ptr[:-1].repeat_interleave(counts)
+    return make_pose_batch(
+        pose,
+        person,
+        body_ptr,
+        layout,
+        y=torch.arange(clips) % 2,
+        id=torch.arange(clips) + 100,
+        num_frames=torch.full((clips,), frames),
+    )
