@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from halpgraph.commands import catalogue, data, embeddings, runs
+from halpgraph.commands import catalogue, data, embeddings, ensemble, runs
 from halpgraph.errors import HalpgraphError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ runs.add_to(app)
 catalogue.add_to(app)
 app.add_typer(data.app, name="data")
 embeddings.add_to(app)
+ensemble.add_to(app)
 
 
 def main() -> None:

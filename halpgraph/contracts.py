@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,6 +142,8 @@ class Scores:
 
     ``predicted`` [n] holds -1 (or NaN) where a position was in no test fold; ``fold`` [n] likewise.
     ``chosen`` tells the settings picked inside each fold, ``seconds`` the CPU time spent.
+    ``probabilities`` [n, classes], for ensembles, have a column a class in the order of the labels
+    and NaN where ``fold`` is -1; their rows sum to 1.
     """
 
     metrics: dict[str, list[float]]
@@ -150,13 +152,45 @@ class Scores:
     chosen: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    probabilities: FloatArray | None = None
+
+
+class Build(Protocol):
+    """``build()`` is a copy of the trained method, ``build(trained=False)`` one of fresh weights.
+
+    Fresh weights are those that the training started from. Every call gives a copy of its own.
+    """
+
+    def __call__(self, trained: bool = True) -> Method:
+        """Return a method."""
 
 
 class Evaluator(ABC):
     """``(z, y, folds) -> Scores``: learns on ``fold.train`` only and never sees how it is judged.
 
-    Every choice is made inside ``fold.train`` with splits seeded by ``seed``.
+    Every choice is made inside ``fold.train`` with splits seeded by ``seed``. Where
+    ``needs_encoder`` is true, ``tune`` is called instead, with the encoder in place of embeddings.
     """
+
+    needs_encoder: bool = False
+
+    def tune(
+        self, build: Build, store: Any, y: IntArray, folds: Sequence[Fold], seed: int
+    ) -> Scores:
+        """Evaluate by training the encoder further.
+
+        ``Method.embed`` must let gradients through for that.
+
+        Args:
+            build: makes copies of the method, on the device of the store.
+            store: the whole data set (``source``, ``finish``, ``batch``, ``ptr``).
+            y: labels.
+            folds: outer folds, positions in the store.
+            seed: of every draw.
+
+        Shapes: y [n].
+        """
+        raise NotImplementedError(f"{type(self).__name__} works on embeddings")
 
     @abstractmethod
     def __call__(self, z: FloatArray, y: IntArray, folds: Sequence[Fold], seed: int) -> Scores:

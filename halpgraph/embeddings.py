@@ -116,6 +116,11 @@ def evaluate_file(
     evaluators: dict[str, Evaluator] = {
         name: registry.evaluators.build(name, "--with") for name in names
     }
+    for name, evaluator in evaluators.items():
+        if evaluator.needs_encoder:
+            raise UserError(
+                f"--with {name}: {name} needs the encoder: name it in a recipe's evaluators"
+            )
     named: Arrays = {name: content[name] for name in SPLITS if name in content}
     splits = [official(named, len(y))] if named else []
     splits = splits or [stratified(y, folds, seed) for seed in range(seeds)]

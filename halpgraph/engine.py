@@ -15,13 +15,14 @@ import torch
 from torch import Generator, Tensor, nn
 from torch_geometric.data import Batch
 
-from halpgraph import registry
+from halpgraph import registry, states
 from halpgraph.batch import split_batch
 from halpgraph.contracts import Encoder, Head, Method, View
 from halpgraph.data.dataset import Store
 from halpgraph.device import autocast, generators, pick_device, seeded
 from halpgraph.errors import RunError, UserError
 from halpgraph.recipe import Recipe, TrainSettings
+from halpgraph.schedule import learning_rate
 
 EXPLODED = 1e6
 ADVICE = "try a smaller train.lr or a larger temperature"
@@ -124,6 +125,8 @@ class Trainer:
         for parameter in self._trained:  # the optimiser's own zero_grad takes ten times as long
             parameter.grad = None
         loss.backward()
+        if self.settings.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters(), self.settings.clip, foreach=True)
         self.optimizer.step()
         self.method.after_step()
         terms = {name: term.detach() for name, term in terms.items()}
@@ -141,15 +144,15 @@ class Trainer:
         )
 
     def _schedule(self) -> None:
-        if self.settings.schedule == "cosine":
-            share = self.epoch / max(self.settings.epochs, 1)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.lr * 0.5 * (1 + math.cos(math.pi * share))
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, self.epoch)
 
     def state(self) -> dict[str, Any]:
         """Return everything needed to go on bit-equally, as tensors and plain values."""
         return {
             "epoch": self.epoch,
+            "streams": list(self.method.streams),
+            "kind": self.settings.optimizer,
             "method": self.method.state_dict(),
             "head": self.head.state_dict() if self.head is not None else {},
             "optimizer": self.optimizer.state_dict(),
@@ -157,13 +160,44 @@ class Trainer:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state()``."""
-        self.method.load_state_dict(state["method"])
+        """Go on from ``state()``.
+
+        Raises:
+            RunError: it is of another method, encoder, head, stream or optimiser.
+        """
+        states.fits(state, self.method.streams, self.settings.optimizer)
+        states.load(self.method, state["method"], "method")
         if self.head is not None:
-            self.head.load_state_dict(state["head"])
+            states.load(self.head, state["head"], "head")
         self.optimizer.load_state_dict(state["optimizer"])
         for name, generator in self.random.items():
             generator.set_state(state["random"][name].cpu())
+        self.epoch = int(state["epoch"])
+
+    def start_from(self, state: Mapping[str, Any]) -> None:
+        """Take over a finished training as the first part of this one; the head starts fresh.
+
+        Method, optimiser, epoch and the order of graphs and views go on; learning rate, momentum
+        and weight decay are this recipe's.
+
+        Raises:
+            RunError: as ``load_state``; or no epoch is left.
+
+        Reference: as HaLP's released code goes on from its baseline,
+        https://github.com/anshulbshah/HaLP
+        """
+        states.fits(state, self.method.streams, self.settings.optimizer)
+        if int(state["epoch"]) >= self.settings.epochs:
+            raise RunError(
+                f"{state['epoch']} epochs are done there already and train.epochs="
+                f"{self.settings.epochs} counts them; set it higher"
+            )
+        states.load(self.method, state["method"], "method")
+        states.load_optimizer(self.optimizer, state["optimizer"], self.method)
+        for name in ("order", "views"):
+            saved = state["random"][name].cpu()
+            if saved.numel() == self.random[name].get_state().numel():  # not of another device
+                self.random[name].set_state(saved)
         self.epoch = int(state["epoch"])
 
     def embed(self) -> Tensor:
@@ -244,7 +278,12 @@ def make_optimizer(parameters: list[nn.Parameter], train: TrainSettings) -> torc
     """Build the optimiser, fused into one kernel a step."""
     if train.optimizer == "sgd":
         return torch.optim.SGD(
-            parameters, train.lr, train.momentum, weight_decay=train.weight_decay, fused=True
+            parameters,
+            train.lr,
+            train.momentum,
+            weight_decay=train.weight_decay,
+            nesterov=train.nesterov,
+            fused=True,
         )
     kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
     return kind(parameters, train.lr, weight_decay=train.weight_decay, fused=True)

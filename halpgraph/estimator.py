@@ -136,6 +136,8 @@ class GraphEmbedder(TransformerMixin, BaseEstimator):
 
         for key, value in changes.items():
             assign(content, key, value, "overrides")
+        if content["train"].get("init_from") is not None:
+            raise UserError("train.init_from: embedders are trained from fresh weights; use a run")
         return validate(content)
 
     def __sklearn_tags__(self) -> Any:

@@ -1,7 +1,8 @@
 """The work of one process: train one arm with one seed, embed, evaluate; each step taken up again.
 
 A job writes only into its own folder, in this order: ``checkpoint.pt`` and ``metrics.jsonl`` while
-it trains, ``embeddings.npz``, one JSON an evaluator, ``job.json``. What is there is not done again.
+it trains, ``embeddings.npz``, what ``judging.py`` writes for each evaluator, ``job.json``. What is
+there is not done again.
 """
 
 from __future__ import annotations
@@ -9,26 +10,26 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from halpgraph import registry
-from halpgraph.contracts import Evaluator, Fold, Scores
+from halpgraph.contracts import Fold
 from halpgraph.data.dataset import DataSet
 from halpgraph.device import threads
 from halpgraph.engine import Trainer, embed
 from halpgraph.environment import peak_memory_mb
-from halpgraph.errors import HalpgraphError, RunError
-from halpgraph.files import read_json, write_json, write_text, write_with
+from halpgraph.errors import HalpgraphError, RunError, UserError
+from halpgraph.files import write_json, write_text, write_with
 from halpgraph.folds import make_folds
+from halpgraph.judging import evaluate_all, once
 from halpgraph.recipe import Recipe
 from halpgraph.rundir import read_metrics
+from halpgraph.starts import find_start
 from halpgraph.trackers import open_trackers
 
 CHECKPOINT_SECONDS = 10.0
@@ -68,7 +69,8 @@ def _arm(job: Job, data: DataSet) -> None:
     if not path.is_file():
         write_embeddings(path, embed(_trained(job, data).method, data.store).numpy(), data)
     z = read_embeddings(path)
-    _evaluate_all(job, data, z)
+    weights = trained_weights(job.folder / "checkpoint.pt", job.recipe)
+    evaluate_all(job.folder, job.recipe, job.seed, data, z, weights)
     if not (job.folder / "job.json").is_file():
         spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
         write_json(job.folder / "job.json", spent | {"peak_memory_mb": peak_memory_mb()})
@@ -78,7 +80,7 @@ def _trained(job: Job, data: DataSet) -> Trainer:
     """Return the trainer after its last epoch, going on from the checkpoint where there is one."""
     trainer = Trainer(data.fit_store, job.recipe, job.seed)
     checkpoint, train = job.folder / "checkpoint.pt", job.recipe.train
-    _resume(trainer, job.folder, checkpoint)
+    _resume(trainer, job, checkpoint)
     save(trainer, checkpoint)
     saved, tracker = time.monotonic(), open_trackers(job.recipe, job.folder, job.title)
     with tracker, _metrics(job.folder) as write:
@@ -140,16 +142,36 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise RunError(
-            f"{path}: damaged ({type(error).__name__}); remove it to train this seed anew"
+            f"damaged ({type(error).__name__}); remove it to train this seed anew"
         ) from None
     return state
 
 
-def _resume(trainer: Trainer, folder: Path, checkpoint: Path) -> None:
+def _resume(trainer: Trainer, job: Job, checkpoint: Path) -> None:
+    """Go on where this job stopped; a job that has not begun starts where its recipe says."""
     if checkpoint.is_file():
-        trainer.load_state(load_checkpoint(checkpoint))
-    rows = [row for row in read_metrics(folder) if row["epoch"] <= trainer.epoch]
-    write_text(folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        try:
+            trainer.load_state(load_checkpoint(checkpoint))
+        except RunError as error:
+            raise RunError(f"{checkpoint}: {error}") from None
+    else:
+        begin(trainer, find_start(job.recipe.train, job.cell, job.seed))
+    rows = [row for row in read_metrics(job.folder) if row["epoch"] <= trainer.epoch]
+    write_text(job.folder / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def begin(trainer: Trainer, start: Path | None) -> None:
+    """Take over the checkpoint of a first stage, if there is one.
+
+    Raises:
+        UserError: it is damaged, or does not fit the recipe.
+    """
+    if start is None:
+        return
+    try:
+        trainer.start_from(load_checkpoint(start))
+    except RunError as error:
+        raise UserError(f"train.init_from: {start}: {error}") from None
 
 
 def write_embeddings(path: Path, z: np.ndarray[Any, Any], data: DataSet) -> None:
@@ -175,34 +197,24 @@ def read_embeddings(path: Path) -> np.ndarray[Any, Any]:
         ) from None
 
 
-def _evaluate_all(job: Job, data: DataSet, z: np.ndarray[Any, Any]) -> None:
-    if data.y is None:
-        return
-    folds = make_folds(data, job.recipe.folds, job.seed)
-    for key, spec in evaluator_keys(job.recipe.evaluators).items():
-        evaluator: Evaluator = registry.evaluators.build(spec, f"evaluators.{key}")
-        once(job.folder / f"{key}.json", data, partial(evaluator, z, data.y, folds, job.seed))
+def trained_weights(checkpoint: Path, recipe: Recipe) -> Callable[[], dict[str, Any]]:
+    """Return what reads a finished training's weights, when they are asked for.
 
+    Raises:
+        RunError: of the call: no checkpoint, or not one of the last epoch.
+    """
 
-def once(path: Path, data: DataSet, work: Callable[[], Scores]) -> None:
-    """Write an evaluator's scores with the ids and labels they are about, unless they are there."""
-    if path.is_file():
-        read_json(path)
-        return
-    cpu = time.process_time()
-    scores = asdict(work())
-    scores["seconds"] = time.process_time() - cpu
-    write_json(path, scores | {"id": data.store.id, "y": data.y})
+    def read() -> dict[str, Any]:
+        again = f"remove {checkpoint.with_name('embeddings.npz').name} beside it to train anew"
+        if not checkpoint.is_file():
+            raise RunError(f"{checkpoint}: missing, and an evaluator needs the encoder; {again}")
+        state = load_checkpoint(checkpoint)
+        if state["epoch"] != recipe.train.epochs:
+            raise RunError(f"{checkpoint}: of epoch {state['epoch']}, not the last; {again}")
+        weights: dict[str, Any] = state["method"]
+        return weights
 
-
-def evaluator_keys(specs: Sequence[Any]) -> dict[str, Any]:
-    """Return a file name for each evaluator of a recipe: its name, numbered if it comes twice."""
-    keys: dict[str, Any] = {}
-    for spec in specs:
-        name = spec["name"]
-        number = sum(key.split("-")[0] == name for key in keys) + 1
-        keys[name if number == 1 else f"{name}-{number}"] = spec
-    return keys
+    return read
 
 
 def _floor(job: Job, data: DataSet) -> None:
@@ -221,7 +233,7 @@ def _untrained(job: Job, data: DataSet) -> None:
     if not path.is_file():
         trainer = Trainer(data.fit_store, job.recipe, job.seed)
         write_embeddings(path, embed(trainer.method, data.store).numpy(), data)
-    _evaluate_all(job, data, read_embeddings(path))
+    evaluate_all(job.folder, job.recipe, job.seed, data, read_embeddings(path))
 
 
 def _features(job: Job, data: DataSet) -> None:
@@ -230,7 +242,7 @@ def _features(job: Job, data: DataSet) -> None:
     path = job.folder / "embeddings.npz"
     if not path.is_file():
         write_embeddings(path, floor_features(job.kind, data).numpy(), data)
-    _evaluate_all(job, data, read_embeddings(path))
+    evaluate_all(job.folder, job.recipe, job.seed, data, read_embeddings(path), encoder=False)
 
 
 _RUN: dict[str, Callable[[Job, DataSet], None]] = {

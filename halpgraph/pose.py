@@ -29,6 +29,7 @@ from halpgraph.batch import make_batch
 from halpgraph.layout import Layout
 
 WINDOW = 0.95  # of a clip, its middle, is what embeddings are made of
+_RAW = frozenset({"frames", "start", "origin", "turn", "target"})  # what only raw batches have
 
 
 @lru_cache(maxsize=64)
@@ -85,8 +86,8 @@ def with_pose(batch: Batch, pose: Tensor) -> Batch:
 
 def clip_of_body(batch: Batch) -> Tensor:
     """Return the clip of each body. Shapes: [R]."""
-    clips = torch.arange(batch.body_ptr.numel() - 1, device=batch.body_ptr.device)
-    return clips.repeat_interleave(batch.body_ptr.diff(), output_size=batch.person.numel())
+    counts: Tensor = batch.body_ptr.diff()
+    return torch.repeat_interleave(counts, output_size=batch.person.numel())
 
 
 def is_raw(batch: Batch) -> bool:
@@ -116,15 +117,14 @@ def cut(batch: Batch, begin: Tensor, length: Tensor, frames: int) -> Batch:
 
     Shapes: begin, length [B] (int64).
     """
-    clip = clip_of_body(batch)
+    clip, there = clip_of_body(batch), batch.keys()
     first = batch.start + begin[clip]  # [R]
     pose = resample(batch.frames, first, length[clip], frames)
-    if "turn" in batch:
+    if "turn" in there:
         pose = place(pose, batch.origin[clip], batch.turn[clip])
     out = with_pose(batch, pose)
-    for name in ("frames", "start", "origin", "turn", "target"):
-        if name in out:
-            del out[name]
+    for name in _RAW.intersection(there):
+        del out[name]
     return out
 
 
@@ -175,16 +175,25 @@ def linear(pose: Tensor, matrix: Tensor) -> Tensor:
     Shapes: pose [R, T, S, V], matrix [R, S, S] or [R, S, S, V] -> [R, T, S, V].
     """
     space, joints = pose.shape[2:]
-    matrix = matrix.reshape(*matrix.shape[:3], -1).expand(-1, -1, -1, joints)  # [R, S, S, V]
+    matrix = matrix.flatten(1, 2)  # [R, S * S] or [R, S * S, V]
+    matrix = matrix if matrix.dim() == 3 else matrix[..., None]
+    matrix = matrix.index_select(1, _steps(space, pose.device)).expand(-1, -1, joints)
+    weights = matrix.reshape(-1, space, 1, space * joints).unbind(1)  # S of [R, 1, S * V]
     flat = pose.flatten(2)  # [R, T, S * V]
-    plane = torch.arange(space, device=pose.device)
-    out = flat * matrix[:, plane, plane].flatten(1)[:, None]
+    out = flat * weights[0]
     for step in range(1, space):
-        weight = matrix[:, (plane + step) % space, plane].flatten(1)[:, None]  # [R, 1, S * V]
         after, rest = step * joints, (space - step) * joints
-        out[..., :rest].addcmul_(flat[..., after:], weight[..., :rest])
-        out[..., rest:].addcmul_(flat[..., :after], weight[..., rest:])
+        out[..., :rest].addcmul_(flat[..., after:], weights[step][..., :rest])
+        out[..., rest:].addcmul_(flat[..., :after], weights[step][..., rest:])
     return out.view(pose.shape)
+
+
+@lru_cache(maxsize=16)
+def _steps(space: int, device: torch.device) -> Tensor:
+    """Return where, in a matrix, is what each plane gets from itself, from the next, and so on."""
+    plane = torch.arange(space)
+    at = (plane[:, None] + plane) % space * space + plane  # [steps, planes]
+    return at.view(-1).to(device)
 
 
 def sampled(batch: Batch) -> Batch:

@@ -17,7 +17,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from halpgraph.jobs import Job, evaluator_keys
+from halpgraph.jobs import Job
+from halpgraph.judging import evaluator_keys
 from halpgraph.rundir import RunDir
 
 POLL_SECONDS = 0.4

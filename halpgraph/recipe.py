@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from halpgraph import registry
+from halpgraph import registry, schedule
 from halpgraph.errors import UserError
 from halpgraph.files import digest
 from halpgraph.recipe_files import assign, merge
@@ -55,7 +55,12 @@ class DataSettings(_Section):
 
 
 class TrainSettings(_Section):
-    """How the encoder is trained. The last epoch is the one that is evaluated, always."""
+    """How the encoder is trained. The last epoch is the one that is evaluated, always.
+
+    ``schedule``, ``milestones``, ``gamma`` and ``warmup`` are told in ``schedule.py``; gradients
+    longer than ``clip`` are cut to it. ``init_from`` (a finished run's folder, or a checkpoint) and
+    ``init_arm`` are told in ``starts.py``.
+    """
 
     epochs: int = Field(20, ge=0)
     batch_size: int = Field(128, ge=2)
@@ -63,7 +68,14 @@ class TrainSettings(_Section):
     lr: float = Field(0.01, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)
-    schedule: Literal["constant", "cosine"] = "constant"
+    nesterov: bool = False
+    clip: float | None = Field(None, gt=0)
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    milestones: list[int] = Field(default_factory=list)
+    gamma: float = Field(0.1, gt=0, le=1)
+    warmup: int = Field(0, ge=0)
+    init_from: str | None = Field(None, min_length=1)
+    init_arm: str | None = Field(None, min_length=1)
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_every: int | None = Field(None, ge=1)
@@ -215,6 +227,7 @@ def _combinations(recipe: Recipe) -> list[str]:
     if recipe.control is not None and recipe.control not in recipe.arms:
         known = ", ".join(recipe.arms)
         problems.append(f"control: no arm is called {recipe.control!r} - arms: {known}")
+    problems += schedule.problems(recipe.train)
     if "wl+embedding" in recipe.floors and "wl" not in recipe.floors:
         problems.append("floors: 'wl+embedding' is read beside 'wl': add 'wl'")
     if any(not 0 <= seed <= LARGEST_SEED for seed in recipe.seeds):

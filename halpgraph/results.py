@@ -14,7 +14,7 @@ import numpy as np
 
 from halpgraph import registry
 from halpgraph.files import read_json, write_json, write_text
-from halpgraph.jobs import evaluator_keys
+from halpgraph.judging import evaluator_keys
 from halpgraph.protocol import protocol
 from halpgraph.recipe import Recipe
 from halpgraph.rundir import RunDir, read_metrics

@@ -30,13 +30,14 @@ from halpgraph.environment import (
 from halpgraph.errors import RunError, UserError
 from halpgraph.files import digest, plain, read_json, write_json
 from halpgraph.folds import class_labels, make_folds
-from halpgraph.jobs import Job, read_embeddings, run_job
+from halpgraph.jobs import Job, begin, read_embeddings, run_job
 from halpgraph.pose_floors import POSE_FLOORS
 from halpgraph.progress import following
 from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import read_recipe
 from halpgraph.results import write_scores
 from halpgraph.rundir import RunDir
+from halpgraph.starts import find_start, starts_of
 from halpgraph.trackers import check_trackers
 from halpgraph.workers import forked
 
@@ -144,7 +145,8 @@ def _try(cell: Cell) -> None:
                 "compare; set something else in one of them"
             )
         pick_device(recipe.train.device)
-        Trainer(cell.data.fit_store.subset([0, 1][: len(cell.data.store)]), recipe, 0)
+        two = cell.data.fit_store.subset([0, 1][: len(cell.data.store)])
+        begin(Trainer(two, recipe, 0), find_start(recipe.train, cell.name, recipe.seeds[0]))
     _try_floors(cell)
     if cell.data.y is not None:
         try:
@@ -178,8 +180,10 @@ def run_folder(recipe: Recipe, cells: Sequence[Cell], runs: str | Path) -> RunDi
 
 
 def fingerprint(recipe: Recipe, cells: Sequence[Cell]) -> str:
-    """Return a hash of the recipe, the data and this package's version."""
-    return digest([recipe.fingerprint, [_identity(cell.data) for cell in cells], __version__])
+    """Return a hash of the recipe, the data, the checkpoints it starts from, and the version."""
+    known = [recipe.fingerprint, [_identity(cell.data) for cell in cells], __version__]
+    starts = starts_of({cell.name: cell.recipe for cell in cells})
+    return digest([*known, starts] if starts else known)
 
 
 def _identity(data: DataSet) -> Any:

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from halpgraph.errors import UserError
-from halpgraph.objectives import graphcl_official, nt_xent, unit_rows
+from halpgraph.objectives import graphcl_official, info_nce, nt_xent, unit_rows
 
 
 def views(b: int = 7, d: int = 5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -134,3 +135,43 @@ def test_rows_promised_to_be_unit_are_taken_as_they_are(objective: Callable[...,
     z1, z2 = views()
     given = objective(unit_rows(z1), unit_rows(z2), 0.2, unit=True)
     torch.testing.assert_close(given, objective(z1, z2, 0.2))
+
+
+def test_info_nce_is_a_softmax_over_the_own_key_and_the_negatives() -> None:
+    random = torch.Generator().manual_seed(0)
+    q, k, n = (torch.randn(m, 7, generator=random, dtype=torch.float64) for m in (5, 5, 11))
+    q.requires_grad_()
+    loss = info_nce(q, k, n, 0.07)
+    total = 0.0
+    for i in range(5):
+        cos = torch.cosine_similarity(q[i][None], torch.cat([k[i][None], n]))
+        total = total - (cos / 0.07).softmax(0)[0].log() / 5
+    torch.testing.assert_close(loss, total)
+    (ours,) = torch.autograd.grad(loss, q)
+    (plain,) = torch.autograd.grad(total, q)
+    torch.testing.assert_close(ours, plain)
+    torch.testing.assert_close(
+        info_nce(*(F.normalize(z, dim=1) for z in (q, k, n)), 0.07, unit=True), loss
+    )
+
+
+def test_info_nce_holds_at_the_ends() -> None:
+    """No overflow at tiny temperatures, no NaN of rows of zeros, 0 from below never."""
+    q = torch.eye(4, requires_grad=True)
+    best = info_nce(q, torch.eye(4), -torch.eye(4), 1e-3)
+    worst = info_nce(q, -torch.eye(4), torch.eye(4), 1e-3)
+    assert float(best) == 0
+    assert float(worst) == pytest.approx(2000, rel=1e-4)
+    worst.backward()
+    assert bool(q.grad.isfinite().all())
+    assert float(info_nce(torch.zeros(2, 4), torch.eye(4)[:2], torch.eye(4), 0.07)) == (
+        pytest.approx(math.log(5), rel=1e-5)
+    )
+
+
+@pytest.mark.parametrize(
+    "shapes", [((3, 4), (3, 4), (0, 4)), ((3, 4), (2, 4), (5, 4)), ((3, 4), (3, 4), (5, 3))]
+)
+def test_info_nce_refuses_what_does_not_go_together(shapes: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(UserError, match="info_nce: needs query and key"):
+        info_nce(*(torch.ones(s) for s in shapes), 0.07)

@@ -41,7 +41,7 @@ def results(folder: RunDir) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(folder.path.glob("small/*/seed-*/*")):
         name = str(path.relative_to(folder.path))
-        if path.suffix == ".npz":
+        if path.name == "embeddings.npz":
             found[name] = read_arrays(path)["z"].tobytes()
         elif path.name == "knn.json":
             content = json.loads(path.read_text())
@@ -59,7 +59,7 @@ def test_a_run_leaves_everything_a_report_needs(tmp_path: Path) -> None:
     assert {"report.html", "report.md", "small"} <= names
     for arm in ARMS:
         job = {p.name for p in folder.job("small", arm, 0).iterdir()}
-        assert {"metrics.jsonl", "checkpoint.pt", "embeddings.npz", "knn.json"} <= job
+        assert {"metrics.jsonl", "checkpoint.pt", "embeddings.npz", "knn.json", "knn.npz"} <= job
     environment = json.loads((folder.path / "environment.json").read_text())
     assert environment["versions"]["torch"]
     assert environment["peak_memory_mb"] > 0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from halpgraph.commands._options import Json, echo_json
+from halpgraph.commands._options import Json, echo_json, score_words
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,18 +59,5 @@ def evaluate(
         return
     for row in rows:
         for metric, found in row["metrics"].items():
-            typer.echo(f"{row['evaluator']:<8} {metric.replace('_', ' '):<18} {_words(found)}")
-
-
-def _words(found: dict[str, Any]) -> str:
-    """Return one metric in words; what cannot be said of so few values is left out."""
-    if found["mean"] is None:
-        return "not defined"
-    words = [f"{100 * found['mean']:5.1f}"]
-    if found["ci"] is not None:
-        low, high = (100 * value for value in found["ci"])
-        words.append(f"95 % interval {low:.1f} to {high:.1f}")
-    for key, over in (("sd_seeds", "splits"), ("sd_folds", "folds")):
-        if found[key] is not None:
-            words.append(f"sd {100 * found[key]:.1f} over {over}")
-    return "  ".join(words)
+            words = score_words(found, "splits")
+            typer.echo(f"{row['evaluator']:<8} {metric.replace('_', ' '):<18} {words}")

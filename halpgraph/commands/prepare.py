@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from halpgraph.commands._options import Json, echo_json
+from halpgraph.commands._options import Data, Json, echo_json
 
 if TYPE_CHECKING:
     from halpgraph.data.prepare import PrepareReport
@@ -18,7 +18,12 @@ Name = Annotated[
     str, typer.Argument(help="ntu60, ntu120, pku1, pku2, nw_ucla or utd_mhad.", metavar="NAME")
 ]
 RawPath = Annotated[
-    Path, typer.Option("--raw", help="Folder of the raw files, a zip of them, or a folder of zips.")
+    Path | None,
+    typer.Option(
+        "--raw",
+        help="Folder of the raw files, a zip of them, or a folder of zips. May be left out for "
+        "nw_ucla and utd_mhad where their files lie in a data folder.",
+    ),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", help="Where the set will be (else in the cache).")
@@ -36,21 +41,23 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar.")]
 
 def prepare(
     name: Name,
-    raw: RawPath,
+    raw: RawPath = None,
     out: Out = None,
     convention: Convention = None,
     jobs: Jobs = None,
     float16: Half = False,
     quiet: Quiet = False,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Read the raw files of a skeleton set once; stopped half-way, the same command goes on."""
     from halpgraph.data.prepare import prepare as work
-    from halpgraph.data.skeleton_load import default_out
+    from halpgraph.data.skeleton_load import default_out, raw_at_hand
 
     place = out or default_out(name)
     dtype = "float16" if float16 else "float32"
-    report = work(name, raw, place, convention=convention, jobs=jobs, dtype=dtype, quiet=quiet)
+    files = raw or raw_at_hand(name, data)
+    report = work(name, files, place, convention=convention, jobs=jobs, dtype=dtype, quiet=quiet)
     if as_json:
         echo_json(_plain(report, place))
     else:

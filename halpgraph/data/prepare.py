@@ -81,6 +81,8 @@ def prepare(
     """
     reader, out = get_reader(name), Path(out).expanduser()
     convention = _convention(reader, convention)
+    if dtype not in ("float32", "float16"):
+        raise UserError(f"dtype: must be float32 or float16, not {dtype}")
     _free(out)
     files = Raw(raw)
     found = _find(reader, files)
@@ -128,7 +130,7 @@ def _find(reader: Reader, files: Raw) -> Found:
 def _read_all(
     reader: Reader, files: Raw, convention: str, chunks: Sequence[Chunk], jobs: int, quiet: bool
 ) -> None:
-    left = [chunk for chunk in chunks if read_part(chunk.path) is None]
+    left = [chunk for chunk in chunks if not chunk.path.is_file()]
     total = sum(len(chunk.units) for chunk in chunks)
     with _bar(reader.name, total, total - sum(len(c.units) for c in left), quiet) as tick:
         work_through(reader, files, convention, left, jobs, tick)
@@ -179,12 +181,18 @@ def _write(
                     dropped.append(outcome)
                     continue
                 writer.add(outcome.clip)
-                mended.update([outcome.mended] if outcome.mended else [])
+                mended.update(outcome.mended.split("; ") if outcome.mended else [])
         dropped.sort(key=lambda item: item.name)
+        if not len(writer):
+            first = f"; the first: {dropped[0].reason}" if dropped else ""
+            raise UserError(f"{files.path}: no clip could be used of {len(dropped)}{first}")
         splits, checks = _splits(reader, files, list(writer.names), writer.fields)
         notes = [*found.notes, *(f"{n} clips {what}" for what, n in sorted(mended.items()))]
         notes += _words(reader, len(writer), dropped, checks)
-        writer.about["dropped"] = [asdict(item) for item in dropped]
+        here = f"{files.path}: "  # where the raw files lie is nobody's business
+        writer.about["dropped"] = [
+            asdict(item) | {"reason": item.reason.replace(here, "")} for item in dropped
+        ]
         prepared = writer.finish(splits, notes)
     table = _table(found, len(prepared), dropped, mended)
     return PrepareReport(prepared, table, dropped, checks, notes)
@@ -205,6 +213,8 @@ def _splits(
     splits, checks = {}, []
     for name, rule in reader.rules.items():
         part = rule.part(files, names, columns)
+        if part is None:
+            continue
         splits[name] = Split(part, rule.inner)
         sizes = int((part == 0).sum()), int((part == 1).sum())
         checks.append(SplitCheck(name, *sizes, *(rule.expected or (None, None))))
@@ -217,6 +227,8 @@ def _words(
     words = [f"{n} samples dropped: {kind}" for kind, n in Counter(d.kind for d in dropped).items()]
     if reader.expected is not None and clips != reader.expected:
         words.append(f"{clips} of the {reader.expected} published clips: a part of the set")
+    there = {check.name for check in checks}
+    words += [f"split {name}: its file is not there" for name in reader.rules if name not in there]
     for check in checks:
         if not check.ok:
             words.append(

@@ -1,4 +1,4 @@
-"""From a name to a prepared skeleton set: an own folder, the cache, or raw files at hand."""
+"""From a name to a prepared skeleton set: its folder, the cache, or raw files at hand."""
 
 from __future__ import annotations
 
@@ -59,14 +59,22 @@ def open_prepared(name: str, root: str | Path | None = None) -> Prepared:
     path = Path(name).expanduser()
     if is_prepared(path) or len(path.parts) > 1:
         return read_prepared(path)
-    places = list(_places(root))
-    for place in places:
+    for place in _places(root):
         if is_prepared(place / name):
             return read_prepared(place / name)
-    for place in places:
+    return _prepared_from(name, raw_at_hand(name, root))
+
+
+def raw_at_hand(name: str, root: str | Path | None = None) -> Path:
+    """Return the raw files of a small set where they lie in one of the data folders.
+
+    Raises:
+        UserError: not found; the message says how to get them and what to run.
+    """
+    for place in _places(root):
         for raw in RAW.get(name, ()):
             if (place / raw).exists():
-                return _prepared_from(name, place / raw)
+                return place / raw
     raise _missing(name)
 
 

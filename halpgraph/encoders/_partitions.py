@@ -12,7 +12,7 @@ from halpgraph.layout import Layout
 Partition = Literal["stgcn", "inout", "uniform", "distance"]
 
 
-def partition(layout: Layout, strategy: Partition) -> Tensor:
+def matrices(layout: Layout, strategy: Partition) -> Tensor:
     """Return the normalised matrices of a strategy; column w says what joint w gathers.
 
     ``uniform``: a joint and its neighbours in one. ``distance``: itself, and its neighbours.

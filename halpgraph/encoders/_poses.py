@@ -74,4 +74,5 @@ def mean_over_bodies(rows: Tensor, batch: Batch) -> Tensor:
     counts = batch.body_ptr.diff()  # [B]
     total = rows.new_zeros(counts.numel(), rows.size(1))
     total = total.index_add(0, clip_of_body(batch), rows)
-    return total / counts.clamp(min=1)[:, None].to(rows.dtype)
+    out: Tensor = total / counts.clamp(min=1)[:, None].to(rows.dtype)
+    return out

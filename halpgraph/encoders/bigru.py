@@ -73,12 +73,10 @@ class BiGRU(Encoder):
 
     def causal_pair(self, x: Tensor) -> Tensor:
         """Return the outputs of two forward-time cells a layer. Shapes: [T, B, I] -> [T, B, D]."""
-        weights = self.gru.all_weights
+        cells: list[list[Tensor]] = self.gru.all_weights  # type: ignore[assignment]
+        zero = x.new_zeros(1, x.size(1), self.gru.hidden_size)
         for layer in range(self.gru.num_layers):
-            pair = []
-            for direction in weights[2 * layer : 2 * layer + 2]:
-                zero = x.new_zeros(1, x.size(1), self.gru.hidden_size)
-                found = torch.gru(x, zero, direction, True, 1, 0.0, self.training, False, False)
-                pair.append(found[0])
-            x = torch.cat(pair, 2)
+            pair = cells[2 * layer : 2 * layer + 2]
+            outs = [torch.gru(x, zero, c, True, 1, 0.0, self.training, False, False) for c in pair]
+            x = torch.cat([out for out, _ in outs], dim=2)  # [T, B, D]
         return x

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._bones import BoneConvolution
 from halpgraph.encoders._dropout import Dropout
-from halpgraph.encoders._partitions import Partition, partition
+from halpgraph.encoders._partitions import Partition, matrices
 from halpgraph.encoders._poses import checked, mean_over_bodies, slots
+from halpgraph.errors import UserError
 from halpgraph.layout import Layout
 from halpgraph.registry import encoders
 
@@ -28,11 +29,14 @@ PRESETS: dict[str, Blocks] = {  # (channels, stride) of each block
 class Block(nn.Module):
     """``relu(drop(norm(along time(relu(norm(along bones(x)))))) + shortcut(x))``.
 
+    Maps are [V, C, T, R] with channels last in memory: joint by joint they are the rows of the
+    spatial products, and the temporal convolution runs along T over all bodies at once.
+
     Args:
         width: channels in.
         out: channels out.
-        parts: K, matrices of the partition.
-        joints: V.
+        adjacency: of the partition.
+        layout: of the skeletons.
         kernel: frames that the temporal convolution sees.
         stride: of the temporal convolution.
         dropout: share of values dropped after it.
@@ -43,36 +47,35 @@ class Block(nn.Module):
         self,
         width: int,
         out: int,
-        parts: int,
-        joints: int,
+        adjacency: Tensor,
+        layout: Layout,
         kernel: int,
         stride: int,
         dropout: float,
         shortcut: bool,
     ) -> None:
         super().__init__()
-        self.parts = parts
-        self.importance = nn.Parameter(torch.ones(parts, joints, joints))
-        self.spatial = nn.Conv2d(width, parts * out, 1)
+        self.spatial = BoneConvolution(width, out, adjacency, layout)
         self.norm1 = nn.BatchNorm2d(out)
-        along = {"stride": (stride, 1), "padding": (kernel // 2, 0)}
-        self.temporal = nn.Conv2d(out, out, (kernel, 1), **along)  # type: ignore[arg-type]
+        self.temporal = nn.Conv2d(out, out, (kernel, 1), (stride, 1), (kernel // 2, 0))
         self.norm2 = nn.BatchNorm2d(out)
         self.dropout = Dropout(dropout)
         self.shortcut: nn.Module | None = None
         if shortcut and width == out and stride == 1:
             self.shortcut = nn.Identity()
         elif shortcut:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(width, out, 1, stride=(stride, 1)), nn.BatchNorm2d(out)
-            )
+            moved = nn.Conv2d(width, out, 1, (stride, 1))
+            self.shortcut = nn.Sequential(moved, nn.BatchNorm2d(out))
 
-    def forward(self, x: Tensor, adjacency: Tensor) -> Tensor:
-        """Return the block's map. Shapes: x [R, C, T, V], adjacency [K, V, V] -> [R, C', T', V]."""
-        y = self.spatial(x).unflatten(1, (self.parts, -1))  # [R, K, C', T, V]
-        y = torch.einsum("rkctv,kvw->rctw", y, adjacency * self.importance)
-        y = self.dropout(self.norm2(self.temporal(self.norm1(y).relu())))
-        return (y if self.shortcut is None else y + self.shortcut(x)).relu()
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the block's map. Shapes: x [V, C, T, R] -> [V, C', T', R]."""
+        rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [V, T * R, C]
+        y: Tensor = self.spatial(rows).unflatten(1, x.shape[2:])  # [V, T, R, C']
+        y = self.norm1(y.permute(0, 3, 1, 2)).relu_()
+        y = self.dropout(self.norm2(self.temporal(y)))
+        if self.shortcut is not None:
+            y = y.add_(self.shortcut(x))
+        return y.relu_()
 
 
 @encoders.register
@@ -94,12 +97,14 @@ class STGCN(Encoder):
         empty_bodies: ``skip`` those that are not there; or ``average`` over all M slots, the empty
             ones encoded as zeros, as published.
 
+    Raises:
+        UserError: an even ``kernel``.
+
     Reference: Yan et al., AAAI 2018, https://arxiv.org/abs/1801.07455; "/4" as in Guo et al., AAAI
     2022, https://arxiv.org/abs/2112.03590
     """
 
     takes: Literal["graph", "pose"] = "pose"
-    adjacency: Tensor
 
     def __init__(
         self,
@@ -108,21 +113,23 @@ class STGCN(Encoder):
         persons: int = 1,
         channels: Literal["full", "/4", "cpu"] | Annotated[Blocks, Field(min_length=1)] = "/4",
         partition: Partition = "stgcn",
-        kernel: Annotated[int, Field(ge=1, le=99, multiple_of=1)] = 9,
+        kernel: Annotated[int, Field(ge=1, le=99)] = 9,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         empty_bodies: Literal["skip", "average"] = "skip",
     ) -> None:
         super().__init__()
+        if kernel % 2 == 0:
+            raise UserError(f"encoder.kernel: must be odd (got {kernel}); use {kernel + 1}")
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
         self.empty_bodies = empty_bodies
-        self.register_buffer("adjacency", _partition(layout, partition), persistent=False)
-        parts, joints = self.adjacency.shape[:2]
-        self.norm = nn.BatchNorm1d(in_channels * joints)
-        self.blocks = nn.ModuleList()
-        width = in_channels
-        for i, (out, stride) in enumerate(PRESETS.get(str(channels), channels)):  # type: ignore[arg-type]
+        adjacency = matrices(layout, partition)
+        self.norm = nn.BatchNorm1d(in_channels * layout.num_joints)
+        self.blocks, width = nn.ModuleList(), in_channels
+        for i, (out, stride) in enumerate(
+            PRESETS[channels] if isinstance(channels, str) else channels
+        ):
             drop = dropout if i else 0.0
-            self.blocks.append(Block(width, out, parts, joints, kernel, stride, drop, i > 0))
+            self.blocks.append(Block(width, out, adjacency, layout, kernel, stride, drop, i > 0))
             width = out
         self.out_channels = width
 
@@ -149,10 +156,9 @@ class STGCN(Encoder):
     def encode(self, pose: Tensor) -> Tensor:
         """Return the joints of each body. Shapes: pose [R, T, C, V] -> [R, V, D]."""
         flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
-        x = self.norm(flat).view_as(pose).transpose(1, 2)  # [R, C, T, V]
+        x = self.norm(flat).view_as(pose)
+        x = x.permute(3, 1, 0, 2).contiguous().permute(0, 3, 1, 2)  # [V, C, T, R], channels last
         for block in self.blocks:
-            x = block(x, self.adjacency)
-        return x.mean(2).transpose(1, 2)  # [R, V, D]
-
-
-_partition = partition
+            x = block(x)
+        out: Tensor = x.mean(2).permute(2, 0, 1)
+        return out  # [R, V, D]

@@ -9,6 +9,7 @@ Reference: Minka, "A comparison of numerical optimizers for logistic regression"
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit, log_softmax, logsumexp
 
 from halpgraph.contracts import FloatArray, IntArray
+from halpgraph.evaluators._certainty import softmax_of
 from halpgraph.evaluators._kernels import scaled
 from halpgraph.evaluators._squared_hinge import narrow, with_ones
 from halpgraph.evaluators._svc import Prediction, constant
@@ -47,8 +49,11 @@ class LogisticModels:
         if len(there) == 2:
             decision = logits[:, 0]
             predicted = np.where(decision > 0, there[1], there[0])
-            return Prediction(predicted, decision if self.classes == 2 else None)
-        return Prediction(there[logits.argmax(1)], None)
+            rows = np.stack([np.zeros(len(decision)), decision], axis=1)  # [m, 2]
+            shares = partial(softmax_of, rows, there, self.classes)
+            return Prediction(predicted, decision if self.classes == 2 else None, shares=shares)
+        shares = partial(softmax_of, logits, there, self.classes)
+        return Prediction(there[logits.argmax(1)], None, shares=shares)
 
 
 def logistic(x: FloatArray, y: IntArray, grid: Sequence[float]) -> list[FloatArray]:

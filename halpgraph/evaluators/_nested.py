@@ -22,12 +22,13 @@ from halpgraph.folds import class_labels
 class Outcome:
     """What was found on one fold's test positions; ``decision`` ranks them where classes are two.
 
-    Shapes: predicted [m] class positions, decision [m] or None.
+    Shapes: predicted [m] class positions, decision [m] or None, probabilities [m, classes] or None.
     """
 
     predicted: IntArray
     decision: FloatArray | None
     chosen: dict[str, Any]
+    probabilities: FloatArray | None = None
 
 
 Judge = Callable[[Fold], Outcome]
@@ -76,10 +77,20 @@ def evaluate(y: IntArray, names: IntArray, folds: Sequence[Fold], judge: Judge) 
         scores.predicted[fold.test] = names[found.predicted]
         scores.fold[fold.test] = number
         scores.chosen.append(found.chosen)
+        keep(scores, fold, found)
         for name, value in metrics(y[fold.test], found, len(names)).items():
             scores.metrics.setdefault(name, []).append(value)
     scores.seconds = time.process_time() - start
     return scores
+
+
+def keep(scores: Scores, fold: Fold, found: Outcome) -> None:
+    """Keep a fold's probabilities, if there are any."""
+    if found.probabilities is None:
+        return
+    if scores.probabilities is None:
+        scores.probabilities = np.full((len(scores.fold), found.probabilities.shape[1]), np.nan)
+    scores.probabilities[fold.test] = found.probabilities
 
 
 def metrics(truth: IntArray, found: Outcome, classes: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from halpgraph.contracts import Fold, IntArray, Scores
-from halpgraph.evaluators._nested import Outcome, evaluate, inner_splits
+from halpgraph.evaluators._nested import Judge, Outcome, evaluate, inner_splits
 from halpgraph.evaluators._svc import Prediction
 
 
@@ -50,6 +50,13 @@ def nested(
 
     Shapes: y [n] class positions, names [classes].
     """
+    return evaluate(y, names, folds, chosen_inside(families, grid, y, seed, inner))
+
+
+def chosen_inside(
+    families: Sequence[Family], grid: Sequence[float], y: IntArray, seed: int, inner: int
+) -> Judge:
+    """Return what judges one fold as ``nested`` judges every one. Shapes: y [n]."""
     candidates = [(family, C) for family in families for C in grid]
 
     def judge(fold: Fold) -> Outcome:
@@ -62,9 +69,10 @@ def nested(
         found = family.predict(fold.train, fold.test, y[fold.train], [C])[0]
         if found.settle is not None:
             found = found.settle()
-        return Outcome(found.predicted, found.decision, {**family.name, "C": float(C)})
+        shares = None if found.shares is None else found.shares()
+        return Outcome(found.predicted, found.decision, {**family.name, "C": float(C)}, shares)
 
-    return evaluate(y, names, folds, judge)
+    return judge
 
 
 class Trial:

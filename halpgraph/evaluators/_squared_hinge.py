@@ -12,12 +12,14 @@ linear SVMs", JMLR 6, 2005.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, qr
 
 from halpgraph.contracts import FloatArray, IntArray
+from halpgraph.evaluators._certainty import softmax_of
 from halpgraph.evaluators._kernels import scaled
 from halpgraph.evaluators._svc import Prediction, constant
 
@@ -48,8 +50,11 @@ class LinearMachines:
     def _prediction(self, decision: FloatArray, there: IntArray) -> Prediction:
         if len(there) == 2:
             predicted = np.where(decision[0] > 0, there[1], there[0])
-            return Prediction(predicted, decision[0] if self.classes == 2 else None)
-        return Prediction(there[decision.argmax(0)], None)
+            rows = np.stack([np.zeros(len(decision[0])), decision[0]], axis=1)  # [m, 2]
+            shares = partial(softmax_of, rows, there, self.classes)
+            return Prediction(predicted, decision[0] if self.classes == 2 else None, shares=shares)
+        shares = partial(softmax_of, decision.T, there, self.classes)
+        return Prediction(there[decision.argmax(0)], None, shares=shares)
 
 
 def with_ones(*tables: FloatArray) -> list[FloatArray]:

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.svm import SVC
 
 from halpgraph.contracts import FloatArray, IntArray
 from halpgraph.evaluators import _native
+from halpgraph.evaluators._certainty import of_pairs, softmax_of
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,15 @@ class Prediction:
     """Predicted classes and, in problems of two, the decision. Shapes: [m], [m].
 
     ``unsure`` marks what the solver's tolerance leaves open, None standing for nothing; ``settle``,
-    where there is one, asks scikit-learn's own solver. Shapes: unsure [m].
+    where there is one, asks scikit-learn's own solver. ``shares`` returns every class's share of
+    certainty, worked out only where it is asked for. Shapes: unsure [m], shares [m, classes].
     """
 
     predicted: IntArray
     decision: FloatArray | None
     unsure: NDArray[np.bool_] | None = None
     settle: Callable[[], Prediction] | None = None
+    shares: Callable[[], FloatArray] | None = None
 
 
 def predictions(
@@ -94,7 +98,10 @@ def by_libsvm(
     with config_context(assume_finite=True):
         decision = machine.decision_function(check)
         predicted = machine.predict(check)
-    return Prediction(predicted, decision if classes == 2 else None)
+    rows = np.asarray(decision)
+    rows = np.stack([np.zeros(len(rows)), rows], axis=1) if rows.ndim == 1 else rows
+    shares = partial(softmax_of, rows, machine.classes_, classes)
+    return Prediction(predicted, decision if classes == 2 else None, shares=shares)
 
 
 def _libsvm(kernel: FloatArray, y: Any, C: float, tol: float) -> SVC:
@@ -106,7 +113,9 @@ def _libsvm(kernel: FloatArray, y: Any, C: float, tol: float) -> SVC:
 
 def constant(only: int, count: int, classes: int) -> Prediction:
     """Predict the only class there is to learn from."""
-    return Prediction(np.full(count, only), np.zeros(count) if classes == 2 else None)
+    shares = partial(softmax_of, np.zeros((count, 1)), np.array([only]), classes)
+    decision = np.zeros(count) if classes == 2 else None
+    return Prediction(np.full(count, only), decision, shares=shares)
 
 
 def _vote(decisions: FloatArray, pairs: Sequence[tuple[int, int]], classes: int) -> Prediction:
@@ -115,7 +124,8 @@ def _vote(decisions: FloatArray, pairs: Sequence[tuple[int, int]], classes: int)
     for (first, second), decision in zip(pairs, decisions, strict=True):
         votes[first] += decision < 0
         votes[second] += decision >= 0
-    return Prediction(votes.argmax(0), decisions[0] if classes == 2 else None)
+    shares = partial(of_pairs, decisions, votes, pairs, classes)
+    return Prediction(votes.argmax(0), decisions[0] if classes == 2 else None, shares=shares)
 
 
 def duals(

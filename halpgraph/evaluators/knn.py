@@ -24,6 +24,9 @@ class knn(Evaluator):  # noqa: N801 - the name of the file
     come sorted by class and hold identical graphs). A tied vote goes to the class whose voters are
     more similar in sum, then to the lower label. A row of zeros is similar to none (cosine 0).
 
+    ``{name: knn, neighbours: [1]}`` is the published protocol of skeleton retrieval: every test
+    clip is given the class of the one most similar training clip, and nothing is chosen.
+
     Args:
         neighbours: numbers of neighbours to choose from.
         inner: inner folds.
@@ -58,7 +61,8 @@ class knn(Evaluator):  # noqa: N801 - the name of the file
                 chosen = self.neighbours[best(scores)]  # of [candidates, splits]
             near = similar[np.ix_(fold.test, fold.train)]
             share = vote(near, votes_of[fold.train], [chosen])[0]
-            return Outcome(share.argmax(1), share[:, 1], {"neighbours": chosen})
+            certain = share / share.sum(1, keepdims=True)
+            return Outcome(share.argmax(1), share[:, 1], {"neighbours": chosen}, certain)
 
         return evaluate(y, names, folds, judge)
 

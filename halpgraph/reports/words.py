@@ -31,7 +31,10 @@ def is_number(value: Any) -> bool:
 
 
 def plain_name(metric: str) -> str:
-    """Return a metric's name."""
+    """Return a metric's name; ``accuracy@1%`` is the accuracy with 1 % of the labels."""
+    metric, _, share = metric.partition("@")
+    if share:
+        return f"{plain_name(metric)} with {share.removesuffix('%')}{HARD}% of labels"
     return METRICS.get(metric, metric.replace("_", " ").capitalize())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated
 
 import torch
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, Field
 from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
+from halpgraph.layout import Layout
 from halpgraph.pose import clip_of_body, linear, sampled, with_pose
 from halpgraph.views._base import GraphView
 
@@ -109,18 +111,24 @@ def multiply(
         mine = lucky(batch, view.p, chosen, generator)
         matrix = view.matrices(batch, generator)
         total = matrix if mine is None else torch.where(mine[:, None, None, None], matrix, total)
-    total = total.expand(int(batch.num_graphs), -1, -1, -1)[clip_of_body(batch)]  # [R, S, S, V]
-    space = batch.layout.space
-    moved = linear(pose[:, :, :space], total)
-    if batch.layout.score:
-        stays = (total != 0).flatten(1, 2).any(1)[:, None, None]  # [R, 1, 1, V]
-        moved = torch.cat([moved, pose[:, :, space:] * stays], 2)
-    return with_pose(batch, moved)
+    total = total.expand(int(batch.num_graphs), -1, -1, -1)
+    total = total.index_select(0, clip_of_body(batch))  # [R, S, S, 1 or V]
+    layout: Layout = batch.layout
+    if not layout.score:
+        return with_pose(batch, linear(pose, total))
+    stays = (total != 0).flatten(1, 2).any(1)[:, None, None]  # [R, 1, 1, 1 or V]
+    score = pose[:, :, layout.space :] * stays
+    return with_pose(batch, torch.cat([linear(pose[:, :, : layout.space], total), score], 2))
 
 
 def unchanged(batch: Batch) -> Tensor:
-    """Return the matrix that changes nothing. Shapes: [1, S, S, 1]."""
-    return torch.eye(batch.layout.space, device=batch.pose.device)[None, :, :, None]
+    """Return the matrix that changes nothing; not to be written into. Shapes: [1, S, S, 1]."""
+    return _eye(batch.layout.space, batch.ptr.device)
+
+
+@lru_cache(maxsize=16)
+def _eye(space: int, device: torch.device) -> Tensor:
+    return torch.eye(space, device=device)[None, :, :, None]
 
 
 def lucky(
@@ -133,12 +141,12 @@ def lucky(
     return drawn if chosen is None else drawn & chosen
 
 
-def draw(batch: Batch, generator: Generator | None, *shape: int) -> Tensor:
-    """Return numbers drawn uniformly from [0, 1) for every clip. Shapes: [B, *shape]."""
-    size = (int(batch.num_graphs), *shape)
-    return torch.rand(size, generator=generator, device=batch.ptr.device)
-
-
-def between(ends: tuple[float, float], draws: Tensor) -> Tensor:
-    """Stretch draws from [0, 1) to a range."""
-    return ends[0] + (ends[1] - ends[0]) * draws
+def draw(
+    batch: Batch,
+    generator: Generator | None,
+    *shape: int,
+    ends: tuple[float, float] = (0.0, 1.0),
+) -> Tensor:
+    """Return numbers drawn uniformly from a range for every clip. Shapes: [B, *shape]."""
+    out = torch.empty(int(batch.num_graphs), *shape, device=batch.ptr.device)
+    return out.uniform_(*ends, generator=generator)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.registry import views
-from halpgraph.views._pose import PoseView, PositiveRange, Share, between, draw
+from halpgraph.views._pose import PoseView, PositiveRange, Share, draw
 
 
 def _odd(kernel: int) -> int:
@@ -45,7 +45,7 @@ class Blur(PoseView):
 
     def pose(self, pose: Tensor, clip: Tensor, batch: Batch, generator: Generator | None) -> Tensor:
         """Return the poses blurred, each clip by a kernel of its own."""
-        weights = self._weights(between(self.sigma, draw(batch, generator)))[clip]  # [r, K]
+        weights = self._weights(draw(batch, generator, ends=self.sigma))[clip]  # [r, K]
         space, frames = batch.layout.space, pose.size(1)
         place = pose[:, :, :space]
         seen = (place != 0).any(2, keepdim=True)  # [r, T, 1, V]

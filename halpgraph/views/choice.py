@@ -50,6 +50,8 @@ class Choice(GraphView):
     ) -> None:
         self.of = _parts.build(of, _WHERE)
         self.weights = _fitting(weights, len(self.of))
+        shares = torch.tensor(self.weights or [1.0] * len(self.of), dtype=torch.float64)
+        self._steps = (shares.cumsum(0) / shares.sum())[:-1]
 
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
         """Change each of the chosen graphs by a view drawn for it."""
@@ -69,10 +71,8 @@ class Choice(GraphView):
         return multiply(out, linear, generator) if linear else out
 
     def _draw(self, batch: Batch, generator: Generator | None) -> Tensor:
-        weights = torch.tensor(self.weights or [1.0] * len(self.of), dtype=torch.float64)
-        steps = (weights.cumsum(0) / weights.sum())[:-1].to(batch.ptr.device)
         draws = uniform(batch.ptr.numel() - 1, batch.ptr, generator)
-        return (draws[:, None] >= steps).sum(1)  # [B]
+        return torch.bucketize(draws, self._steps.to(draws.device), right=True)  # [B]
 
 
 def _fitting(weights: list[float] | None, count: int) -> list[float] | None:

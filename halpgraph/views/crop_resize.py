@@ -13,7 +13,7 @@ from halpgraph.errors import UserError
 from halpgraph.pose import centre_window, cut, is_raw
 from halpgraph.registry import views
 from halpgraph.views._base import GraphView
-from halpgraph.views._pose import between, draw, ordered
+from halpgraph.views._pose import draw, ordered
 from halpgraph.views._sample import share
 
 Part = Annotated[float, Field(gt=0, le=1)]
@@ -52,10 +52,9 @@ class CropResize(GraphView):
         if not is_raw(batch):
             raise UserError("views.crop_resize: the clips are cut already; it must come first")
         n = batch.num_frames
-        draws = draw(batch, generator, 2).double()  # [B, 2]
-        length = share(n, between(self.ratio, draws[:, 0])).clamp_min(self.min_frames)
+        length = share(n, draw(batch, generator, ends=self.ratio)).clamp_min_(self.min_frames)
         length = torch.minimum(length, n)
-        begin = (draws[:, 1] * (n - length + 1)).long()
+        begin = (draw(batch, generator) * (n - length + 1)).long()
         if chosen is not None:
             middle = centre_window(n)
             begin = torch.where(chosen, begin, middle[0])

@@ -12,7 +12,7 @@ from torch_geometric.data import Batch
 from halpgraph.errors import UserError
 from halpgraph.layout import Layout
 from halpgraph.registry import views
-from halpgraph.views._pose import LinearView, Share, between, draw, unchanged
+from halpgraph.views._pose import LinearView, Share, draw, unchanged
 
 
 @views.register
@@ -44,14 +44,15 @@ class JointMask(LinearView):
 
     def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
         """Return zeros or a random matrix for some joints, and what changes nothing for others."""
-        count, one = self._count(batch.layout), unchanged(batch)
-        drawn = draw(batch, generator, batch.layout.num_joints).topk(count).indices  # [B, count]
-        hit = torch.zeros_like(one[:, 0, 0, 0], dtype=torch.bool)
-        hit = hit.repeat(len(drawn), batch.layout.num_joints).scatter_(1, drawn, True)  # [B, V]
-        gone = draw(batch, generator) < self.zero
-        thrown = between((-1, 1), draw(batch, generator, *one.shape[1:3]))  # [B, S, S]
-        thrown = thrown.masked_fill(gone[:, None, None], 0)
-        return torch.where(hit[:, None, None], thrown[..., None], one)
+        one, joints = unchanged(batch), batch.layout.num_joints
+        thrown = draw(batch, generator, *one.shape[1:], ends=(-1, 1))  # [B, S, S, 1]
+        drawn = draw(batch, generator, joints + 1)
+        gone = drawn[:, joints, None, None, None] < self.zero
+        hit = drawn[:, :joints].topk(self._count(batch.layout)).indices
+        hit = torch.zeros(len(drawn), joints, dtype=torch.bool, device=hit.device).scatter_(
+            1, hit, True
+        )
+        return torch.where(hit[:, None, None], thrown.masked_fill_(gone, 0), one)
 
     def _count(self, layout: Layout) -> int:
         most = layout.num_joints - 1

@@ -11,7 +11,7 @@ from torch_geometric.data import Batch
 
 from halpgraph.layout import AXES
 from halpgraph.registry import views
-from halpgraph.views._pose import LinearView, Range, between, draw
+from halpgraph.views._pose import LinearView, Range, draw
 
 
 @views.register
@@ -41,10 +41,10 @@ class Rotate(LinearView):
     def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
         """Return a rotation for every clip."""
         up, sign = AXES[batch.layout.up]
-        yaw = between(self.yaw, draw(batch, generator)) * (math.pi / 180)  # [B]
+        yaw = draw(batch, generator, ends=self.yaw) * (math.pi / 180)  # [B]
         if batch.layout.space == 2:
             return _about(2, yaw * sign)[:, :2, :2, None]
-        angles = between(self.tilt, draw(batch, generator, 3)) * (math.pi / 180)  # [B, 3]
+        angles = draw(batch, generator, 3, ends=self.tilt) * (math.pi / 180)  # [B, 3]
         main = torch.full_like(yaw, up, dtype=torch.long)
         if self.axis == "any":
             main, sign = (draw(batch, generator) * 3).long(), 1

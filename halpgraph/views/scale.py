@@ -6,7 +6,7 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.registry import views
-from halpgraph.views._pose import LinearView, PositiveRange, between, draw, unchanged
+from halpgraph.views._pose import LinearView, PositiveRange, draw, unchanged
 
 
 @views.register
@@ -24,4 +24,4 @@ class Scale(LinearView):
 
     def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
         """Return a multiple of the identity for every clip."""
-        return unchanged(batch) * between(self.factor, draw(batch, generator, 1, 1, 1))
+        return unchanged(batch) * draw(batch, generator, 1, 1, 1, ends=self.factor)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.registry import views
-from halpgraph.views._pose import LinearView, between, draw, unchanged
+from halpgraph.views._pose import LinearView, draw, unchanged
 
 
 @views.register
@@ -33,5 +33,5 @@ class Shear(LinearView):
     def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
         """Return a shear for every clip."""
         one = unchanged(batch)
-        slant = between((-self.ratio, self.ratio), draw(batch, generator, *one.shape[1:]))
+        slant = draw(batch, generator, *one.shape[1:], ends=(-self.ratio, self.ratio))
         return torch.where(one > 0, one, slant)

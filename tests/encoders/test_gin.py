@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from small import small_skeletons
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 from torch_geometric.nn import GINConv
@@ -13,7 +14,7 @@ from torch_geometric.utils import scatter
 from toy import pack, toy_batch
 
 from halpgraph import registry
-from halpgraph.batch import node_features, slice_batch
+from halpgraph.batch import node_features, slice_batch, written_out
 from halpgraph.encoders.gin import GIN
 from halpgraph.errors import UserError
 
@@ -210,3 +211,21 @@ def test_refuses_what_it_cannot_read() -> None:
         make(batch, hiden=3)
     with pytest.raises(UserError, match=r"encoder\.layers"):
         make(batch, layers=0)
+
+
+def test_reads_skeletons_as_graphs_with_a_joints_whole_motion_as_features() -> None:
+    store = small_skeletons(n=6, persons=2).store
+    batch = store.batch()
+    wired = store.inputs("graph")
+    assert wired == {"num_codes": 0, "in_channels": 3 * 16}
+    torch.manual_seed(0)
+    encoder = registry.encoders.build("gin", **wired)
+    out = encoder(batch)
+    assert out.graph.shape == (6, encoder.out_channels)
+    assert len(out.local) == batch.num_nodes
+    plain = Batch(x=batch.pose.permute(0, 3, 1, 2).flatten(0, 1).flatten(1))  # [N, T * C]
+    for key in ("edge_index", "rowptr", "ptr", "batch", "codes"):
+        plain[key] = batch[key]
+    plain.num_codes, plain._num_graphs = 0, 6
+    assert torch.equal(encoder(plain).graph, out.graph)
+    assert torch.equal(encoder(written_out(batch)).graph, out.graph)

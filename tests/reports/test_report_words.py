@@ -194,3 +194,10 @@ def test_rows_of_several_evaluators_are_told_apart_in_the_overview() -> None:
     run = Run(Path(), {}, {}, "", [many, many])
     labels = [line.cells[0] for line in overview(run).lines[:-1]]
     assert len(set(labels)) == len(labels) == 6
+
+
+def test_accuracy_with_few_labels_is_told_in_words() -> None:
+    assert words.plain_name("accuracy@1%") == "Accuracy with 1\N{NO-BREAK SPACE}% of labels"
+    assert words.metric_name("roc_auc@20%").endswith("% of labels, %")
+    rows = [{"metrics": {"accuracy@1%": {}, "accuracy": {}, "accuracy@20%": {}}}]
+    assert words.metrics_of(rows) == ["accuracy", "accuracy@1%", "accuracy@20%"]

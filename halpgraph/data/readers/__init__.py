@@ -10,6 +10,10 @@ from halpgraph.errors import UserError, did_you_mean
 _WHERE = {
     "nw_ucla": "nw_ucla",
     "utd_mhad": "utd_mhad",
+    "ntu60": "ntu",
+    "ntu120": "ntu",
+    "pku1": "pku",
+    "pku2": "pku",
 }
 NAMES = tuple(_WHERE)
 

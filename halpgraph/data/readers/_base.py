@@ -63,9 +63,9 @@ Outcome = Got | Dropped
 
 @dataclass(frozen=True)
 class Rule:
-    """A split: the part of every clip by names and fields, and the published sizes."""
+    """A split: the part of every clip by names and fields (None: cannot be told), and the sizes."""
 
-    part: Callable[[Raw, Sequence[str], Mapping[str, Ints]], Ints]
+    part: Callable[[Raw, Sequence[str], Mapping[str, Ints]], Ints | None]
     inner: str | None = None
     expected: tuple[int, int] | None = None
 
