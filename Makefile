@@ -43,3 +43,4 @@ bench: install
 	$(BIN)/python benchmarks/epoch.py
 	$(BIN)/python benchmarks/nested_svm.py
 	$(BIN)/python benchmarks/halp_head.py
+	$(BIN)/python benchmarks/prototypes.py

@@ -101,7 +101,7 @@ class Method(nn.Module, ABC):
         """Return the embeddings an evaluator sees. Shapes: [B, D]."""
 
     def after_step(self) -> None:
-        """Called after every optimiser step (momentum twins update here)."""
+        """Called after every optimiser step; keys of a step enter their bank here."""
 
 
 class Head(nn.Module, ABC):

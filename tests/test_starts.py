@@ -11,6 +11,7 @@ import torch
 from small import small_data, small_recipe
 
 from halpgraph import jobs
+from halpgraph.costs import check
 from halpgraph.embeddings import read_arrays
 from halpgraph.engine import Trainer
 from halpgraph.errors import RunError, UserError
@@ -125,6 +126,11 @@ def test_what_cannot_be_taken_over_is_said_before_training(
     with pytest.raises(UserError, match=message):
         go(plan, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_check_reports_a_missing_first_stage(real_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train\.init_from: nowhere: no such run"):
+        check("graphcl_mutag", ["train.init_from=nowhere"], runs=tmp_path, data=real_data)
 
 
 def test_unfinished_and_damaged_first_stages_are_refused(first: RunDir, tmp_path: Path) -> None:
