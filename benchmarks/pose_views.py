@@ -177,7 +177,7 @@ def our_pass(store: SkeletonStore, size: int, spatial: bool) -> Callable[[], Non
     order = torch.randperm(len(store), generator=random)
 
     def work() -> None:
-        for ids in order.split(size):
+        for ids in torch.split(order, size):
             batch = store.source(ids)
             view(batch, random), view(batch, random)
 

@@ -227,7 +227,7 @@ class TestJointMask:
             assert one.abs().max() <= 1
             zero += int(not one.any())
         assert 0.18 < zero / 600 < 0.32
-        assert 0.45 < hit.float().mean(0).min()  # each joint as often: 4 / 7
+        assert hit.float().mean(0).min() > 0.45  # each joint as often: 4 / 7
         assert hit.float().mean(0).max() < 0.7
 
     def test_confidence_goes_with_the_joint(self) -> None:
