@@ -66,9 +66,7 @@ def bone(pose: Tensor, layout: Layout) -> Tensor:
 def motion(pose: Tensor, layout: Layout) -> Tensor:
     """Return the step from each frame to the next, the last being zero. Shapes: [R, T, C, V]."""
     out = torch.zeros_like(pose)
-    out[:, :-1] = -_compared(pose[:, :-1], pose[:, 1:], layout)
-    if layout.score:
-        out[:, :, -1].neg_()
+    out[:, :-1] = _compared(pose[:, 1:], pose[:, :-1], layout)
     return out
 
 
@@ -87,14 +85,18 @@ def distances(pose: Tensor, layout: Layout) -> Tensor:
     """Return distances to the anchors, heights and speeds. Shapes: [R, T, C, V] -> [R, T, C', V].
 
     Heights are taken along the layout's ``up`` axis, from the lowest joint of the frame; speeds are
-    lengths of the motion. A body that is absent from a frame (all zero) is zero here too.
+    lengths of the motion. A body that is absent from a frame (all zero) is zero here too, and so
+    is its speed when it comes or goes.
     """
-    space = pose[:, :, : layout.space]
-    anchors = space[..., list(_anchors(layout))]  # [R, T, S, A]
-    apart = (space[:, :, :, None] - anchors[..., None]).square().sum(2).sqrt()  # [R, T, A, V]
+    space, anchors = pose[:, :, : layout.space], _anchors(layout)
+    bodies, frames, _, joints = pose.shape
+    out = pose.new_zeros(bodies, frames, len(anchors) + 2, joints)
+    for i, anchor in enumerate(anchors):
+        out[:, :, i] = torch.linalg.vector_norm(space - space[..., anchor, None], dim=2)
     axis, sign = AXES[layout.up]
     height = space[:, :, axis] * sign
-    height = height - height.amin(2, keepdim=True)  # [R, T, V]
-    speed = torch.zeros_like(height)
-    speed[:, :-1] = space.diff(dim=1).square().sum(2).sqrt()
-    return torch.cat([apart, height[:, :, None], speed[:, :, None]], dim=2)
+    out[:, :, -2] = height - height.amin(2, keepdim=True)  # [R, T, V]
+    seen = (space != 0).flatten(2).any(2)[..., None]  # [R, T, 1]
+    speed = torch.linalg.vector_norm(space.diff(dim=1), dim=2)  # [R, T - 1, V]
+    out[:, :-1, -1] = speed * (seen[:, 1:] & seen[:, :-1])
+    return out
