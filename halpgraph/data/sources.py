@@ -45,9 +45,11 @@ def look(name: str, source: Source = "tu", root: str | Path | None = None) -> Fo
     """
     if source == "toy":
         return Found(Path("-"), "made on the spot")
-    if source == "skeletons" and len(Path(name).parts) > 1:  # the path of a prepared folder
-        own = Path(name).expanduser()
-        return Found(own, "given path") if (own / "meta.json").is_file() else None
+    own = Path(name).expanduser()
+    if source == "skeletons" and (own / "meta.json").is_file():  # the path of a prepared folder
+        return Found(own, "given path")
+    if source == "skeletons" and len(own.parts) > 1:
+        return None
     for folder, place in _folders(root):
         for path in _candidates(folder, name, source):
             if path.is_file() or path.is_dir():

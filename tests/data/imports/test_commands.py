@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from halpgraph.cli import app
 from halpgraph.data.clips import read_prepared
+from halpgraph.data.load import is_skeletons
 from halpgraph.errors import HalpgraphError
 from halpgraph.layout import get_layout
 
@@ -164,6 +165,7 @@ def test_the_page_s_data_commands_do_what_it_says(filmed: Path) -> None:
         "train": 24,
         "test": 8,
     }
+    assert is_skeletons("mine")  # a run finds it by this name
     frames = np.asarray(found.frames)
     assert np.abs(frames[:, :2]).max() <= 1
     assert (filmed / "anna_1.png").stat().st_size > 1000

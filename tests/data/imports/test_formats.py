@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,3 +207,19 @@ def test_a_folder_of_npz(tmp_path: Path) -> None:
     found = import_poses(tmp_path / "in", "npz", SCORED, tmp_path / "out", split=["subject=0-1"])
     assert_same(found, clips)
     assert list(parts(found, "subject").values()) == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_ctrgcn_is_never_in_memory_as_a_whole(tmp_path: Path) -> None:
+    x = np.zeros((300, 300, 150), np.float32)  # 54 MB
+    x[:, :3] = 1
+    np.savez_compressed(tmp_path / "in.npz", x_train=x, y_train=np.zeros(300, int))
+    size = x.nbytes
+    del x
+    tracemalloc.start()
+    try:
+        found = import_poses(tmp_path / "in.npz", "ctrgcn", NTU, tmp_path / "out")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 300
+    assert peak < size / 5
