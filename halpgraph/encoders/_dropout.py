@@ -21,7 +21,12 @@ class Dropout(nn.Module):
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = share
-        self.register_buffer("drawn", torch.stack([torch.randint(2**40, ()), torch.tensor(0)]))
+        self.register_buffer("drawn", torch.zeros(2, dtype=torch.long))  # seed and count
+        self.reseed()
+
+    def reseed(self) -> None:
+        """Draw another seed from the global generator, and count from 0: twins draw apart."""
+        self.drawn[0], self.drawn[1] = int(torch.randint(2**40, ())), 0
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the values left, or all of them in evaluation. Shapes: any -> same."""

@@ -18,6 +18,7 @@ from halpgraph.encoders._partitions import matrices
 from halpgraph.encoders.stgcn import STGCN, Block
 from halpgraph.errors import UserError
 from halpgraph.layout import get_layout
+from halpgraph.momentum import Momentum
 
 SMALL = [[6, 1], [6, 1], [10, 2], [10, 1]]
 
@@ -160,3 +161,13 @@ def test_refuses_nonsense() -> None:
         make(channels=[])
     with pytest.raises(UserError, match=r"encoder\.partition"):
         make(partition="spatial")
+
+
+def test_a_momentum_twin_drops_other_values() -> None:
+    encoder = STGCN(3, get_layout("kinect20"), channels=[(8, 1), (8, 1)], dropout=0.5)
+    twin = Momentum(encoder)
+    batch = small_skeletons().store.batch()
+    first = encoder(batch).graph
+    assert not torch.equal(twin(batch).graph, first)
+    encoder.eval(), twin.eval()
+    assert torch.equal(twin(batch).graph, encoder(batch).graph)
