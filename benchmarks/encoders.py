@@ -110,7 +110,7 @@ def published_block(block: Any, x: Tensor, adjacency: Tensor) -> Tensor:
     y = y.view(len(y), len(adjacency), -1, *y.shape[2:])  # [R, K, C', T, V]
     y = torch.einsum("rkctv,kvw->rctw", y, adjacency * block.spatial.importance)
     y = block.norm2(block.temporal(block.norm1(y).relu()))
-    out: Tensor = y if block.shortcut is None else y + block.shortcut(x)
+    out: Tensor = y if block.shortcut is None else y + block.shortcut(x[:, :, :: block.stride])
     return out.relu()
 
 
@@ -147,7 +147,8 @@ def convolutions(encoder: STGCN, pose: Tensor, layout: torch.memory_format) -> W
         add(partial(spatial, w), shape, i == 0)
         out = (shape[0], block.temporal.in_channels, *shape[2:])
         if isinstance(block.shortcut, nn.Sequential):
-            add(block.shortcut[0], shape)
+            fewer = -(-shape[2] // block.stride)
+            add(block.shortcut[0], (*shape[:2], fewer, shape[3]))
         shape = add(block.temporal, out)
 
     def both() -> None:

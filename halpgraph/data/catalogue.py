@@ -58,7 +58,9 @@ def check(name: str, root: str | Path | None = None) -> dict[str, Any]:
         "path": str(reading.found.path),
         "files_verified": len(card.sha256) if card else 0,
         "statistics": statistics(reading.tables).model_dump(),
-        "statistics_checked": sorted(card.statistics.model_dump(exclude_none=True)) if card else [],
+        "statistics_checked": sorted(card.statistics.model_dump(exclude_defaults=True))
+        if card
+        else [],
         "metric": reading.metric,
         "notes": list(reading.tables.notes),
     }
@@ -92,7 +94,7 @@ def _check_skeletons(name: str, card: Card | None, root: str | Path | None) -> d
         "place": place,
         "files_verified": len(files),
         "statistics": {"clips": len(found), "frames": int(found.num_frames.sum()), **sizes},
-        "statistics_checked": sorted(stated.model_dump(exclude_none=True, exclude_defaults=True)),
+        "statistics_checked": sorted(stated.model_dump(exclude_defaults=True)),
         "layout": found.layout.name,
         "convention": found.meta.get("convention"),
         "notes": list(found.meta.get("notes", [])),

@@ -54,7 +54,7 @@ def look(name: str, source: Source = "tu", root: str | Path | None = None) -> Fo
         for path in _candidates(folder, name, source):
             if path.is_file() or path.is_dir():
                 return Found(path, place)
-    return _grakel(name)
+    return _grakel(name) if source == "tu" else None
 
 
 def find(name: str, card: Card | None, root: str | Path | None = None) -> Found:

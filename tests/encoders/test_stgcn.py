@@ -44,7 +44,7 @@ def block_written_out(block: Block, x: Tensor, adjacency: Tensor) -> Tensor:
     y = y.view(x.size(0), len(adjacency), -1, *x.shape[2:])  # [R, K, C', T, V]
     y = torch.einsum("nkctv,kvw->nctw", y, adjacency * block.spatial.importance)
     y = block.norm2(block.temporal(torch.relu(block.norm1(y))))
-    return torch.relu(y if block.shortcut is None else y + block.shortcut(x))
+    return torch.relu(y if block.shortcut is None else y + block.shortcut(x[:, :, :: block.stride]))
 
 
 def written_out(encoder: STGCN, batch: Batch, strategy: Any, average: bool) -> Tensor:
