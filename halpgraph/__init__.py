@@ -1,4 +1,4 @@
-"""halpgraph: self-supervised learning on graphs, with a HaLP head and honest reports.
+"""halpgraph: self-supervised learning on graphs and skeletons, with a HaLP head and honest reports.
 
 Public names are imported when they are first used, so that ``halpgraph --help`` stays quick.
 """

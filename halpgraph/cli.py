@@ -10,7 +10,7 @@ from halpgraph.commands import catalogue, data, embeddings, ensemble, runs
 from halpgraph.errors import HalpgraphError
 
 app = typer.Typer(
-    help="Self-supervised learning on graphs: pre-train, evaluate, report.",
+    help="Self-supervised learning on graphs and skeletons: pre-train, evaluate, report.",
     epilog="Example: halpgraph run recipes/graphcl_mutag.yaml",
     no_args_is_help=True,
     add_completion=False,
