@@ -44,3 +44,5 @@ bench: install
 	$(BIN)/python benchmarks/nested_svm.py
 	$(BIN)/python benchmarks/halp_head.py
 	$(BIN)/python benchmarks/prototypes.py
+	$(BIN)/python benchmarks/pose_views.py
+	$(BIN)/python benchmarks/encoders.py

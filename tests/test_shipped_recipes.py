@@ -1,23 +1,41 @@
-"""Every shipped recipe, made small, runs from raw files to a report on MUTAG."""
+"""Every shipped recipe, made small, runs from data to a report: graphs on MUTAG, poses on toys."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from halpgraph.data.cards import card_of
 from halpgraph.recipe_files import read_recipe
+from halpgraph.rundir import RunDir
 from halpgraph.runner import run
 from halpgraph.shipped import shipped
 
-RECIPES = sorted(path.stem for path in shipped("recipes").glob("*.yaml"))
+RECIPES = {
+    path.stem: read_recipe(path.stem)[0] for path in sorted(shipped("recipes").glob("*.yaml"))
+}
+SMALL = {
+    "bigru": "{name: bigru, hidden: 8, layers: 1, pool: mean}",
+    "stgcn": "{name: stgcn, channels: [[8, 1], [8, 2]], dropout: 0}",
+}
+
+
+def of_skeletons(content: dict[str, Any]) -> bool:
+    card = card_of(content["data"]["name"])
+    return card is None or card.source in ("skeletons", "toy")
+
+
+GRAPHS = [name for name, content in RECIPES.items() if not of_skeletons(content)]
+POSES = [name for name, content in RECIPES.items() if of_skeletons(content)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", GRAPHS)
 def test_recipe_runs_to_its_report(name: str, tmp_path: Path) -> None:
-    content, _ = read_recipe(name)
+    content = RECIPES[name]
     grid = {key: values[:2] for key, values in content.get("grid", {}).items()}
     grid = {"data.name": ["MUTAG"]} if "data.name" in grid else grid
     small = ["data.name=MUTAG", "seeds=[0]", "train.epochs=1", f"grid={grid}"]
@@ -32,8 +50,34 @@ def test_recipe_runs_to_its_report(name: str, tmp_path: Path) -> None:
         wanted = {("halp", other) for other in ("graphcl", *content["floors"])}
         wanted |= {("wl+embedding", "wl")} if "wl+embedding" in content["floors"] else set()
         assert pairs == wanted
+    check_page(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", POSES)
+def test_skeleton_recipe_runs_to_its_report(name: str, tmp_path: Path) -> None:
+    content = RECIPES[name]
+    assert content["data"].get("split")
+    small = ["data.name=toy", "data.split=xsub", "seeds=[0]", "train.device=cpu"]
+    small += [f"encoder={SMALL[content['encoder']['name']]}", "train.epochs=2", "head.start=1"]
+    small += ["head.bank=64", "method.bank=100", "data.frames=16", "data.scale=torso"]
+    small += ["train.milestones=[1]"] if "milestones" in content["train"] else []
+    grid = {key: values[:2] for key, values in content.get("grid", {}).items()}
+    small += [f"grid={grid}"] if grid else []
+    folder = run(name, overrides=small, runs=tmp_path, jobs=1, quiet=True)
+    for cell in folder.scores["cells"]:
+        rows = {row["row"]: row["metrics"]["accuracy"]["mean"] for row in cell["rows"]}
+        assert {"halp", "moco", *content["floors"]} == set(rows)
+        assert all(rows[row] > rows["majority"] for row in rows if row != "majority")
+        assert {("halp", "moco")} <= {(d["treatment"], d["reference"]) for d in cell["differences"]}
+    assert "Nearest neighbours" in check_page(folder)
+
+
+def check_page(folder: RunDir) -> str:
+    """Look for every row of the first cell on the page, and for what should not be there."""
     page = (folder.path / "report.html").read_text()
-    for row in cells[0]["rows"]:
+    for row in folder.scores["cells"][0]["rows"]:
         assert row["label"] in page
         assert f"{100 * row['metrics']['accuracy']['mean']:.1f}" in page
     assert not re.search(r"\bnan\b|\bNone\b", re.sub(r"<[^>]*>", " ", page.split("<pre")[0]))
+    return page
