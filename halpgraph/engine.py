@@ -100,6 +100,15 @@ class Trainer:
         report.cpu_seconds = time.process_time() - cpu
         return report
 
+    def try_views(self) -> None:
+        """Make the views of one batch, so that views that do not suit the data are told at once.
+
+        Raises:
+            UserError: they do not.
+        """
+        if len(self.store) > 1:
+            next(self._view_batches())
+
     def _view_batches(self) -> Iterator[list[Batch]]:
         """Yield the views of each batch. Views are made for several batches at once."""
         n, size = len(self.store), self.settings.batch_size

@@ -146,7 +146,9 @@ def _try(cell: Cell) -> None:
             )
         pick_device(recipe.train.device)
         two = cell.data.fit_store.subset([0, 1][: len(cell.data.store)])
-        begin(Trainer(two, recipe, 0), find_start(recipe.train, cell.name, recipe.seeds[0]))
+        trainer = Trainer(two, recipe, 0)
+        trainer.try_views()
+        begin(trainer, find_start(recipe.train, cell.name, recipe.seeds[0]))
     _try_floors(cell)
     if cell.data.y is not None:
         try:
