@@ -83,6 +83,7 @@ def page(runs: list[RunDir]) -> str:
     for run in runs:
         report = markdown(read_run(run.path))
         report = re.sub(r"^- Found in: .*\n", "", report, flags=re.MULTILINE)
+        report = re.sub(r" --(runs|data|jobs) \S+", "", report)  # where it lay is nobody's business
         parts.append("\n" + re.sub(r"^(#+) ", r"#\1 ", report, flags=re.MULTILINE).strip())
     return "\n".join(parts) + "\n"
 
