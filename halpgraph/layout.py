@@ -152,13 +152,7 @@ def make_layout(name: str, content: Any, where: str = "") -> Layout:
     if pairs is None:
         lefts = [j for j in joints if j.startswith("left_") and f"right_{j[5:]}" in joints]
         pairs = [[j, f"right_{j[5:]}"] for j in lefts]
-    up, channels = str(content.get("up", "y")), tuple(content.get("channels", ("x", "y", "z")))
-    if up not in AXES:
-        raise UserError(f"{where}: up: must be one of {', '.join(AXES)} (got {up!r})")
-    if channels not in (("x", "y", "z"), ("x", "y"), ("x", "y", "score"), ("x", "y", "z", "score")):
-        raise UserError(f"{where}: channels: [x, y] or [x, y, z], perhaps with score at the end")
-    if AXES[up][0] >= len(channels) - (channels[-1] == "score"):
-        raise UserError(f"{where}: up: there is no {up} axis among {list(channels)}")
+    up, channels = _axes(content, where)
     found = [_two(pair, "pairs", number, where) for pair in pairs]
     return Layout(
         name=name,
@@ -173,6 +167,17 @@ def make_layout(name: str, content: Any, where: str = "") -> Layout:
         up=up,
         channels=channels,
     )
+
+
+def _axes(content: Mapping[str, Any], where: str) -> tuple[str, tuple[str, ...]]:
+    up, channels = str(content.get("up", "y")), tuple(content.get("channels", ("x", "y", "z")))
+    if up not in AXES:
+        raise UserError(f"{where}: up: must be one of {', '.join(AXES)} (got {up!r})")
+    if channels not in (("x", "y", "z"), ("x", "y"), ("x", "y", "score"), ("x", "y", "z", "score")):
+        raise UserError(f"{where}: channels: [x, y] or [x, y, z], perhaps with score at the end")
+    if AXES[up][0] >= len(channels) - (channels[-1] == "score"):
+        raise UserError(f"{where}: up: there is no {up} axis among {list(channels)}")
+    return up, channels
 
 
 def _two(value: Any, key: str, number: Any, where: str) -> tuple[int, int] | None:

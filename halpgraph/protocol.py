@@ -12,9 +12,10 @@ def protocol(recipe: Recipe, infos: Sequence[dict[str, Any]]) -> list[str]:
     """Return the sentences a report prints."""
     train, seeds = recipe.train, len(recipe.seeds)
     kinds = {info.get("kind", "graphs") for info in infos}
-    seen = "every graph of a set" if kinds == {"graphs"} else f"{_seen(infos)}"
+    graphs = kinds == {"graphs"}
+    seen = "every graph of a set without its label" if graphs else f"{_seen(infos)} without labels"
     lines = [
-        f"Encoders see {seen} without its label{_way(infos)} and are trained for "
+        f"Encoders see {seen}{_way(infos)} and are trained for "
         f"{train.epochs} epoch{'' if train.epochs == 1 else 's'}; the last epoch is evaluated. "
         "Nothing is stopped early and no epoch is chosen by a score.",
         f"{seeds} seed{'s' if seeds > 1 else ''} ({', '.join(map(str, recipe.seeds))}). A seed "

@@ -66,7 +66,7 @@ def test_rows_differences_and_protocol(finished: RunDir) -> None:
     pairs = {(d["reference"], d["evaluator"]) for d in cell["differences"]}
     assert {("moco", "linear"), ("pose", "knn"), ("untrained", "linear")} <= pairs
     said = " ".join(finished.scores["protocol"])
-    assert "the 24 training clips without its label and never those they are judged on" in said
+    assert "the 24 training clips without labels and never those they are judged on" in said
     assert "leaving one subject out at a time" in said
     floors = sorted(p.name for p in (finished.path / "sway" / "floors" / "pose").iterdir())
     assert floors == ["seed-0"]  # no seed changes it
