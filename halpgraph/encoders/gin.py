@@ -17,8 +17,8 @@ from halpgraph.errors import UserError
 from halpgraph.ops import Readout, lookup, neighbour_sum, neighbour_sum_relu, pool
 from halpgraph.registry import encoders
 
-# Batches are encoded together up to this many values a layer: small ones gain, while large ones, which
-# leave the caches, would lose.
+# Batches are encoded together up to this many values a layer: small ones gain, while large ones,
+# which leave the caches, would lose.
 JOINT_VALUES = 1 << 18
 
 
