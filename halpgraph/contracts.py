@@ -16,13 +16,22 @@ from torch import Generator, Tensor, nn
 from torch_geometric.data import Batch
 from torch_geometric.transforms import BaseTransform
 
+from halpgraph.errors import UserError
+
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder returns. Shapes: graph [B, D], local [N, d]."""
+    """What an encoder returns.
+
+    ``maps`` are what ``graph`` is the mean of, where the encoder keeps a place in time and space
+    (a body, a frame, a joint): ``Encoder.read`` makes ``graph`` of them again.
+
+    Shapes: graph [B, D], local [N, d], maps [R, D, T', V'].
+    """
 
     graph: Tensor
     local: Tensor
+    maps: Tensor | None = None
 
 
 class View(BaseTransform, ABC):
@@ -60,6 +69,34 @@ class Encoder(nn.Module, ABC):
         """Encode several batches, as if one after another; an encoder may do so in one pass."""
         return [self(batch) for batch in batches]
 
+    def read(self, maps: Tensor, batch: Batch) -> Tensor:
+        """Return the graph features of maps that were changed. Shapes: [R, D, T', V'] -> [B, D].
+
+        Raises:
+            UserError: this encoder has no maps.
+        """
+        name = type(self).__module__.rsplit(".", 1)[-1]
+        raise UserError(f"encoder {name}: has no maps over frames and joints; use stgcn or bigru")
+
+
+@dataclass(frozen=True)
+class About:
+    """What a method is told of the graphs it is trained on.
+
+    ``plain`` means that every node has the same features. ``y`` are labels that may be learnt from:
+    those of the training part of a split of skeletons, and None in every other case; ``id`` is the
+    position of each graph in its data set, as in a batch's ``id``.
+
+    Shapes: id [n], y [n].
+    """
+
+    kind: Literal["graph", "pose"] = "graph"
+    seed: int = 0
+    plain: bool = False
+    frames: int | None = None
+    id: Tensor | None = None
+    y: Tensor | None = None
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -86,7 +123,9 @@ class Method(nn.Module, ABC):
     """``views -> Step``. Wired by the engine: ``make_encoder``, a factory of fresh encoders.
 
     ``make_encoder()`` fits the data as they are, ``make_encoder(stream)`` a stream of skeletons
-    (see ``streams.derive``), which the method then shows it. ``streams`` names what it contrasts.
+    (see ``streams.derive``), which the method then shows it; ``make_encoder(stream, spec)`` is
+    another encoder than the recipe's. A constructor that asks for ``about`` is told of the data.
+    ``streams`` names what the method contrasts. What it draws comes from a ``Draws`` of its own.
     """
 
     n_views: int = 2
@@ -99,6 +138,14 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def embed(self, batch: Batch) -> Tensor:
         """Return the embeddings an evaluator sees. Shapes: [B, D]."""
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Names and widths of what lies side by side in ``embed``; empty where it is one thing."""
+        return {}
+
+    def begin_epoch(self, epoch: int, views: Sequence[View]) -> None:
+        """Called before every epoch (from 0), with the views that are going to be used."""
 
     def after_step(self) -> None:
         """Called after every optimiser step; keys of a step enter their bank here."""
@@ -170,9 +217,11 @@ class Evaluator(ABC):
 
     Every choice is made inside ``fold.train`` with splits seeded by ``seed``. Where
     ``needs_encoder`` is true, ``tune`` is called instead, with the encoder in place of embeddings.
+    ``parts`` are those of the method, set before the call: which columns of ``z`` are which stream.
     """
 
     needs_encoder: bool = False
+    parts: Mapping[str, int] = {}
 
     def tune(
         self, build: Build, store: Any, y: IntArray, folds: Sequence[Fold], seed: int

@@ -12,16 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
-from halpgraph import registry, states
+from halpgraph import states
 from halpgraph.batch import split_batch
-from halpgraph.contracts import Encoder, Head, Method, View
+from halpgraph.building import build_head, build_method, build_views, make_optimizer
+from halpgraph.contracts import Method
 from halpgraph.data.dataset import Store
-from halpgraph.device import autocast, generators, pick_device, seeded
+from halpgraph.device import autocast, generators, pick_device
 from halpgraph.errors import RunError, UserError
-from halpgraph.recipe import Recipe, TrainSettings
+from halpgraph.recipe import Recipe
 from halpgraph.schedule import learning_rate
 
 EXPLODED = 1e6
@@ -81,6 +82,7 @@ class Trainer:
         """
         start, cpu = time.perf_counter(), time.process_time()
         self.method.train()
+        self.method.begin_epoch(self.epoch, self.views)
         self._schedule()
         sums: dict[str, Tensor] = {}
         steps = 0
@@ -233,66 +235,3 @@ def embed(method: Method, store: Store, batch_size: int = 512) -> Tensor:
             ids = torch.arange(low, min(low + batch_size, len(store)))
             rows.append(method.embed(store.batch(ids.to(store.ptr.device))).float().cpu())
     return torch.cat(rows)  # [n, D]
-
-
-def build_method(store: Store, recipe: Recipe, seed: int) -> Method:
-    """Build the method with fresh weights drawn from ``seed``; the caller's generators stay."""
-    name = dict(recipe.encoder)["name"]  # type: ignore[arg-type]
-    kind: type[Encoder] = registry.encoders.get(name)
-
-    def make_encoder(stream: str = "joint") -> nn.Module:
-        try:
-            wired = store.inputs(kind.takes, stream)
-        except UserError as error:
-            raise UserError(f"encoder {name}: {error}") from None
-        encoder: nn.Module = registry.encoders.build(recipe.encoder, "encoder", **wired)
-        return encoder
-
-    with seeded(seed):
-        method: Method = registry.methods.build(recipe.method, "method", make_encoder=make_encoder)
-    return method
-
-
-def build_views(recipe: Recipe, wanted: int) -> list[View]:
-    """Build a method's views; a single one in the recipe serves for all of them.
-
-    Raises:
-        UserError: neither one view nor as many as the method takes.
-    """
-    specs = recipe.views * wanted if len(recipe.views) == 1 else recipe.views
-    if len(specs) != wanted:
-        raise UserError(
-            f"views: the method takes {wanted} views, the recipe has {len(specs)} - "
-            "give one (it serves for all) or one for each"
-        )
-    return [registry.views.build(spec, f"views.{i}") for i, spec in enumerate(specs)]
-
-
-def build_head(recipe: Recipe, method: Method, generator: Generator) -> Head | None:
-    """Build the head, if the recipe has one.
-
-    Raises:
-        UserError: the method publishes no contrasts for it.
-    """
-    if recipe.head is None:
-        return None
-    if not hasattr(method, "dim"):
-        raise UserError("head: this method publishes no contrasts; use 'head: null'")
-    wired = {"dim": method.dim, "streams": method.streams, "generator": generator}
-    head: Head = registry.heads.build(recipe.head, "head", **wired)
-    return head
-
-
-def make_optimizer(parameters: list[nn.Parameter], train: TrainSettings) -> torch.optim.Optimizer:
-    """Build the optimiser, fused into one kernel a step."""
-    if train.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            train.lr,
-            train.momentum,
-            weight_decay=train.weight_decay,
-            nesterov=train.nesterov,
-            fused=True,
-        )
-    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, train.lr, weight_decay=train.weight_decay, fused=True)

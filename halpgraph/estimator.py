@@ -11,12 +11,13 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch_geometric.data import Data
 
+from halpgraph.building import build_method
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.features import Schema
 from halpgraph.data.load import from_list
 from halpgraph.data.skeleton_sets import from_clips, read_clips
 from halpgraph.device import pick_device, threads
-from halpgraph.engine import Trainer, build_method, embed
+from halpgraph.engine import Trainer, embed
 from halpgraph.errors import UserError
 from halpgraph.recipe import Recipe, validate
 from halpgraph.recipe_files import read_recipe

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from halpgraph import registry
+from halpgraph.building import build_method
 from halpgraph.contracts import Build, Evaluator, Method, Scores
 from halpgraph.data.dataset import DataSet
 from halpgraph.device import pick_device
-from halpgraph.engine import build_method
 from halpgraph.errors import RunError
 from halpgraph.files import read_json, write_json, write_with
 from halpgraph.folds import class_labels, make_folds

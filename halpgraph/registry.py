@@ -19,7 +19,7 @@ from halpgraph.errors import UserError, did_you_mean
 WIRED = frozenset(
     {
         *("self", "in_channels", "num_codes", "layout", "persons"),
-        *("make_encoder", "dim", "streams", "generator"),
+        *("make_encoder", "about", "dim", "streams", "generator"),
     }
 )
 

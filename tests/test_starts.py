@@ -92,7 +92,7 @@ def test_the_run_s_folder_follows_the_checkpoint_s_content(first: RunDir, tmp_pa
     assert len(before) == 4
     assert len(set(before)) == 1
     state = torch.load(mine, weights_only=True)
-    state["method"]["projector.0.bias"][0] += 1
+    state["method"]["branch.projector.0.bias"][0] += 1
     torch.save(state, mine)
     assert set(starts_of({"small": plan})).isdisjoint(before)
     assert starts_of({"small": recipe(5)}) == []
@@ -112,8 +112,8 @@ def test_each_seed_has_its_own_checkpoint_and_the_arm_can_be_chosen(first: RunDi
         ({"train__init_from": "."}, r"train\.init_from: .*not a run's folder"),
         ({"train__init_arm": "hulp"}, r"has no arm hulp - did you mean 'halp'"),
         ({"seeds": [0, 7]}, r"has no seed 7 of arm graphcl, but seed-0, seed-1"),
-        ({"encoder__layers": 2}, r"train\.init_from: .*not of this recipe: encoder"),
-        ({"encoder__layers": 4}, r"train\.init_from: .*missing: encoder"),
+        ({"encoder__layers": 2}, r"train\.init_from: .*not of this recipe: branch\.encoder"),
+        ({"encoder__layers": 4}, r"train\.init_from: .*missing: branch\.encoder"),
         ({"train__optimizer": "sgd"}, r"trained on optimizer adam, the recipe says sgd"),
         ({"epochs": 2}, r"2 epochs are done there already"),
     ],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,5 +52,11 @@ class DataSet:
 
     @property
     def fit_store(self) -> Store:
-        """Return the part that encoders are trained on."""
-        return self.store if self.fit is None else self.store.subset(self.fit.tolist())
+        """Return the part that encoders are trained on.
+
+        Where that is the training part of a split, methods may learn from its labels too.
+        """
+        if self.fit is None:
+            return self.store
+        part = self.store.subset(self.fit.tolist())
+        return replace(part, teaches=True) if isinstance(part, SkeletonStore) else part

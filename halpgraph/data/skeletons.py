@@ -29,6 +29,7 @@ class SkeletonStore:
     ``out_frames`` is T of every batch; a batch is made of the middle 95 % of each clip, unless a
     view cuts another window. ``id`` is the position in the data set, kept through ``subset``.
     Frames are float32, or float16 (which is read as float32), perhaps mapped from the disk.
+    ``teaches`` tells whether labels may be learnt from: those of the training part of a split.
 
     Shapes: frames [S, C, V], start [R], body_ptr [n + 1], person [R], num_frames [n], id [n],
     y [n] or None.
@@ -45,6 +46,7 @@ class SkeletonStore:
     persons: int = 1
     y: Tensor | None = None
     placement: Placement | None = None
+    teaches: bool = False
 
     num_codes = 0
 

@@ -63,13 +63,18 @@ class BiGRU(Encoder):
         self.out_channels = 2 * hidden
 
     def forward(self, batch: Batch) -> Features:
-        """Encode a batch. Shapes: graph [B, D], local [B, T, D]: one row a frame."""
+        """Encode a batch. Shapes: graph [B, D], local [B, T, D]: one row a frame; maps as rows."""
         batch = checked(batch, "bigru", self.in_channels, self.layout, self.persons)
         x = beside(batch, self.persons)  # [T, B, M * C * V]
         x = self.norm(x.flatten(0, 1)).view_as(x)
         out = self.gru(x)[0] if self.mode == "bidirectional" else self.causal_pair(x)
         graph = out[-1] if self.pool == "last" else out.mean(0)
-        return Features(graph=graph, local=out.transpose(0, 1))
+        maps = out.permute(1, 2, 0)[..., None]  # [B, D, T, 1]
+        return Features(graph=graph, local=out.transpose(0, 1), maps=maps)
+
+    def read(self, maps: Tensor, batch: Batch) -> Tensor:
+        """Return the last frame's map, or the mean over frames. Shapes: [B, D, T, 1] -> [B, D]."""
+        return maps[:, :, -1, 0] if self.pool == "last" else maps.mean((2, 3))
 
     def causal_pair(self, x: Tensor) -> Tensor:
         """Return the outputs of two forward-time cells a layer. Shapes: [T, B, I] -> [T, B, D]."""

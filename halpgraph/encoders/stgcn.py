@@ -137,7 +137,7 @@ class STGCN(Encoder):
     def forward(self, batch: Batch) -> Features:
         """Encode a batch; a joint's feature is the mean over its frames.
 
-        Shapes: graph [B, D], local [N, D]; with ``average`` local is [B * M * V, D].
+        Shapes: graph [B, D], local [N, D], maps [R, D, T', V]; with ``average`` R is B * M.
         """
         batch = checked(batch, "stgcn", self.in_channels, self.layout, self.persons)
         pose = batch.pose
@@ -146,20 +146,28 @@ class STGCN(Encoder):
             padded = pose.new_zeros(clips * self.persons, *pose.shape[1:])
             padded[slots(batch, self.persons)] = pose
             pose = padded
-        joints = self.joints(pose)  # [R, V, D]
-        bodies = joints.mean(1)  # [R, D]
-        if self.empty_bodies == "average":
-            graph = bodies.unflatten(0, (-1, self.persons)).mean(1)  # [B, D]
-        else:
-            graph = mean_over_bodies(bodies, batch)
-        return Features(graph=graph, local=joints.flatten(0, 1))
+        x = self.blocks_of(pose)  # [V, D, T', R]
+        joints = x.mean(2).permute(2, 0, 1)  # [R, V, D]
+        graph = self._clips(joints.mean(1), batch)
+        return Features(graph=graph, local=joints.flatten(0, 1), maps=x.permute(3, 1, 2, 0))
 
-    def joints(self, pose: Tensor) -> Tensor:
-        """Return the joints of each body. Shapes: pose [R, T, C, V] -> [R, V, D]."""
+    def read(self, maps: Tensor, batch: Batch) -> Tensor:
+        """Return the mean over joints, frames and bodies. Shapes: [R, D, T', V] -> [B, D]."""
+        return self._clips(maps.mean((2, 3)), batch)
+
+    def _clips(self, bodies: Tensor, batch: Batch) -> Tensor:
+        """Return the mean of each clip's bodies. Shapes: [R, D] -> [B, D]."""
+        if self.empty_bodies == "average":
+            slots_of_clips: Tensor = bodies.unflatten(0, (-1, self.persons))
+            return slots_of_clips.mean(1)
+        return mean_over_bodies(bodies, batch)
+
+    def blocks_of(self, pose: Tensor) -> Tensor:
+        """Return the map of the last block. Shapes: pose [R, T, C, V] -> [V, D, T', R]."""
         flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
         x = self.norm(flat).view_as(pose)
         x = x.permute(3, 1, 0, 2).contiguous().permute(0, 3, 1, 2)  # [V, C, T, R], channels last
         for block in self.blocks:
             x = block(x)
-        out: Tensor = x.mean(2).permute(2, 0, 1)
-        return out  # [R, V, D]
+        out: Tensor = x
+        return out

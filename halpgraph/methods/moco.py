@@ -7,17 +7,14 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Contrast, Encoder, Method, Step
 from halpgraph.errors import UserError
-from halpgraph.memory import KeyBank
-from halpgraph.momentum import Momentum
-from halpgraph.objectives import info_nce, nt_xent, unit_rows
+from halpgraph.methods._branch import Branch
 from halpgraph.registry import methods
-from halpgraph.streams import Stream, derive
+from halpgraph.streams import Stream
 
 
 @methods.register
@@ -66,63 +63,39 @@ class MoCo(Method):
         super().__init__()
         self.stream, self.streams = stream, (stream,)
         self.temperature, self.dim, self.symmetric = temperature, projection, symmetric
-        self.encoder = make_encoder(stream)
-        width = self.encoder.out_channels
-        self.projector = nn.Sequential(
-            nn.Linear(width, hidden or width), nn.ReLU(), nn.Linear(hidden or width, projection)
+        self.branch = Branch(
+            make_encoder,
+            stream,
+            temperature=temperature,
+            momentum=momentum,
+            bank=bank,
+            projection=projection,
+            hidden=hidden,
+            start=start,
         )
-        self.key_encoder = Momentum(self.encoder, momentum)
-        self.key_projector = Momentum(self.projector, momentum)
-        self.bank = KeyBank(bank, projection)
-        if start == "random":
-            self.bank.push(F.normalize(torch.randn(bank, projection), dim=1))
-        self._fresh: list[Tensor] = []
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrasts of two views of one batch."""
         if len(views) != self.n_views:
             raise UserError(f"method moco: needs 2 views, got {len(views)}")
-        first, second = (self._shown(view) for view in views)
+        branch = self.branch
+        first, second = (branch.shown(view) for view in views)
         pairs = [(first, second), (second, first)] if self.symmetric else [(first, second)]
-        queries = [self._query(anchor) for anchor, _ in pairs]
-        if self.training:
-            self.key_encoder.update(self.encoder)
-            self.key_projector.update(self.projector)
-        keys = [self._key(positive) for _, positive in pairs]
+        queries = [branch.query(anchor) for anchor, _ in pairs]
+        branch.follow()
+        keys = [branch.key(positive) for _, positive in pairs]
         with torch.autocast(queries[0].device.type, enabled=False):
-            losses = [self._contrast(q, k) for q, k in zip(queries, keys, strict=True)]
-        self._fresh = keys if self.training else []
+            losses = [branch.contrast(q, k) for q, k in zip(queries, keys, strict=True)]
         contrasts = [
             Contrast(q, k, self.temperature, self.stream)
             for q, k in zip(queries, keys, strict=True)
         ]
         return Step({"moco": sum(losses[1:], losses[0]) / len(losses)}, contrasts)
 
-    def _contrast(self, query: Tensor, key: Tensor) -> Tensor:
-        negatives = self.bank.stored
-        if len(negatives) == 0:
-            return nt_xent(query, key, self.temperature, symmetric=False, unit=True)
-        return info_nce(query, key, negatives, self.temperature, unit=True)
-
-    def _query(self, view: Batch) -> Tensor:
-        """Return unit vectors with gradient. Shapes: [B, D]."""
-        return unit_rows(self.projector(self.encoder(view).graph).float())
-
-    @torch.no_grad()
-    def _key(self, view: Batch) -> Tensor:
-        """Return unit vectors without gradient. Shapes: [B, D]."""
-        return unit_rows(self.key_projector(self.key_encoder(view).graph).float())
-
-    def _shown(self, batch: Batch) -> Batch:
-        return batch if self.stream == "joint" else derive(batch, self.stream)
-
     def after_step(self) -> None:
         """Store the step's keys: only now has the gradient no more need of those they replace."""
-        for keys in self._fresh:
-            self.bank.push(keys)
-        self._fresh = []
+        self.branch.remember()
 
     def embed(self, batch: Batch) -> Tensor:
         """Return the query encoder's features, before the projection. Shapes: [B, D_encoder]."""
-        graph: Tensor = self.encoder(self._shown(batch)).graph
-        return graph
+        return self.branch.embed(batch)

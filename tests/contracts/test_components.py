@@ -15,9 +15,10 @@ from toy import check_batch
 
 from halpgraph import registry
 from halpgraph.batch import node_features
+from halpgraph.building import build_method
 from halpgraph.contracts import Contrast, Encoder, Evaluator, Head, Method, Scores, View
 from halpgraph.data.load import from_list
-from halpgraph.engine import Trainer, build_method, embed
+from halpgraph.engine import Trainer, embed
 from halpgraph.folds import stratified
 from halpgraph.streams import derive
 

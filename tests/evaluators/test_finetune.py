@@ -10,8 +10,8 @@ import pytest
 import torch
 from small import small_data, small_recipe, small_skeletons
 
+from halpgraph.building import build_method
 from halpgraph.contracts import Fold, Method
-from halpgraph.engine import build_method
 from halpgraph.errors import RunError, UserError
 from halpgraph.evaluators._sgd import generator_of
 from halpgraph.evaluators._shares import labelled

@@ -11,8 +11,9 @@ from sklearn.preprocessing import StandardScaler
 from halpgraph import registry
 from halpgraph.contracts import Fold
 from halpgraph.errors import UserError
-from halpgraph.evaluators._shares import labelled, name_of
+from halpgraph.evaluators._shares import name_of
 from halpgraph.evaluators.semi import semi
+from halpgraph.few_labels import labelled
 from halpgraph.folds import stratified
 
 Y = np.repeat([0, 1, 2], [150, 45, 5])  # unequal classes

@@ -43,18 +43,23 @@ def trainer(head: bool = True, skeletons: bool = True, **changes: Any) -> Traine
     return Trainer(data.fit_store, recipe.arm("halp" if head else "graphcl"), 0)
 
 
+def twin(key: str) -> str:
+    _, net, rest = key.split(".", 2)
+    return f"branch.key_{net}.net.{rest}"
+
+
 class Plain:
     """The same in slow steps: lists for the bank, a loop over parameters, explicit sums."""
 
     def __init__(self, method: MoCo, lr: float) -> None:
         self.encoder, self.projector = (
-            copy.deepcopy(m) for m in (method.encoder, method.projector)
+            copy.deepcopy(m) for m in (method.branch.encoder, method.branch.projector)
         )
         self.key_encoder, self.key_projector = (
-            copy.deepcopy(m) for m in (method.encoder, method.projector)
+            copy.deepcopy(m) for m in (method.branch.encoder, method.branch.projector)
         )
         self.bank: list[Tensor] = []
-        self.size, self.lr, self.m = method.bank.size, lr, method.key_encoder.momentum
+        self.size, self.lr, self.m = method.branch.bank.size, lr, method.branch.key_encoder.momentum
 
     def step(self, first: Batch, second: Batch) -> float:
         q = self.projector(self.encoder(first).graph)
@@ -84,7 +89,7 @@ class Plain:
 def test_whole_steps_are_those_of_a_plain_moco() -> None:
     """Five steps of 6 keys turn a bank of 20, which 6 does not divide."""
     method = make().double()
-    method.bank.float()  # queries and keys are contrasted in float32
+    method.branch.bank.float()  # queries and keys are contrasted in float32
     plain = Plain(method, lr=0.01)
     optimizer = torch.optim.SGD([p for p in method.parameters() if p.requires_grad], 0.01)
     for i in range(5):
@@ -98,11 +103,11 @@ def test_whole_steps_are_those_of_a_plain_moco() -> None:
         method.after_step()
         assert float(loss.detach()) == pytest.approx(plain.step(*pair), rel=1e-4)
     newest = torch.stack(plain.bank)
-    torch.testing.assert_close(method.bank.newest().to(newest), newest, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(method.branch.bank.newest().to(newest), newest, rtol=1e-4, atol=1e-5)
     for ours, theirs in (
-        (method.encoder, plain.encoder),
-        (method.key_encoder.net, plain.key_encoder),
-        (method.key_projector.net, plain.key_projector),
+        (method.branch.encoder, plain.encoder),
+        (method.branch.key_encoder.net, plain.key_encoder),
+        (method.branch.key_projector.net, plain.key_projector),
     ):
         for key, value in ours.state_dict().items():
             torch.testing.assert_close(value, theirs.state_dict()[key], rtol=1e-4, atol=1e-5)
@@ -111,14 +116,14 @@ def test_whole_steps_are_those_of_a_plain_moco() -> None:
 def test_the_twin_starts_as_the_net_and_only_follows_it() -> None:
     method = make(start="random")
     state = method.state_dict()
-    mine = [key for key in state if key.startswith(("encoder.", "projector."))]
+    mine = [key for key in state if key.startswith(("branch.encoder.", "branch.projector."))]
     assert mine
     for key in mine:
-        assert torch.equal(state[key], state[f"key_{key.replace('.', '.net.', 1)}"]), key
+        assert torch.equal(state[key], state[twin(key)]), key
     method(views(0)).terms["moco"].backward()
     for key, p in method.named_parameters():
-        assert (p.grad is None) == key.startswith("key_"), key
-    assert method.bank.filled == 20
+        assert (p.grad is None) == key.startswith("branch.key_"), key
+    assert method.branch.bank.filled == 20
 
 
 def test_the_key_sees_the_second_view_alone() -> None:
@@ -133,17 +138,17 @@ def test_the_key_sees_the_second_view_alone() -> None:
 def test_keys_are_stored_after_the_step_and_never_in_eval_mode() -> None:
     method = make()
     method(views(0))
-    assert method.bank.filled == 0
+    assert method.branch.bank.filled == 0
     method.after_step()
     method.after_step()
-    assert method.bank.filled == 6
+    assert method.branch.bank.filled == 6
     before = copy.deepcopy(method.state_dict())
     method.eval()(views(1))
     method.after_step()
     assert all(
         torch.equal(v, before[k]) for k, v in method.state_dict().items() if torch.is_tensor(v)
     )
-    assert method.bank.filled == 6
+    assert method.branch.bank.filled == 6
 
 
 def test_symmetric_is_the_mean_of_both_directions() -> None:
@@ -157,23 +162,23 @@ def test_symmetric_is_the_mean_of_both_directions() -> None:
     both = make(symmetric=True)
     both(pair)
     both.after_step()
-    assert both.bank.filled == 12
+    assert both.branch.bank.filled == 12
 
 
 def test_of_a_random_bank_everything_counts_at_once() -> None:
     few, many = make(bank=1, start="random"), make(bank=5000, start="random")
     assert many(views(0)).terms["moco"] > few(views(0)).terms["moco"] + 2
-    torch.testing.assert_close(many.bank.stored.norm(dim=1), torch.ones(5000))
+    torch.testing.assert_close(many.branch.bank.stored.norm(dim=1), torch.ones(5000))
 
 
 def test_embeddings_are_the_query_encoders() -> None:
     method = make().eval()
     batch = views(0)[0]
-    torch.testing.assert_close(method.embed(batch), method.encoder(batch).graph)
+    torch.testing.assert_close(method.embed(batch), method.branch.encoder(batch).graph)
     with torch.no_grad():
-        for p in method.key_encoder.parameters():
+        for p in method.branch.key_encoder.parameters():
             p.zero_()
-    torch.testing.assert_close(method.embed(batch), method.encoder(batch).graph)
+    torch.testing.assert_close(method.embed(batch), method.branch.encoder(batch).graph)
 
 
 @pytest.mark.parametrize("stream", ["bone", "motion", "bone-motion", "distances"])
@@ -235,7 +240,7 @@ def test_the_loss_is_taken_in_float32(precision: str) -> None:
         step = train.method(next(train._view_batches()))
     assert step.terms["moco"].dtype == torch.float32
     assert step.contrasts[0].query.dtype == torch.float32
-    assert train.method.bank.keys.dtype == torch.float32
+    assert train.method.branch.bank.keys.dtype == torch.float32
 
 
 def test_refuses_wrong_settings_and_a_single_view() -> None:
