@@ -40,10 +40,10 @@ class CMD(SeveralStreams):
     too, these banks start empty: negatives and neighbours are the keys there are (all of them while
     they are fewer than ``neighbours``), and before the first keys the others of the batch are the
     negatives and nothing is distilled. The released code evaluates the joint encoder alone; here an
-    embedding has all streams side by side, and ``parts`` tells them apart. Whether the released
-    code's default of 1024 neighbours or the 8192 of its scripts (half the bank) is better is not
-    told; the default here is the scripts'. Published: batches of 64, SGD with a rate of 0.01, 450
-    epochs and a drop at 350 (PKU-MMD: 1000 and 800), three-layer BiGRU of 1024.
+    embedding has all streams side by side, and ``parts`` tells them apart. The default of 8192
+    neighbours (half the bank) is that of the released scripts; the code's own is 1024. Published:
+    batches of 64, SGD with a rate of 0.01, 450 epochs and a drop at 350 (PKU-MMD: 1000 and 800),
+    three-layer BiGRU of 1024.
 
     Args:
         make_encoder: makes a fresh encoder of a stream.
