@@ -27,7 +27,7 @@ def test_shipped_recipe_is_valid_and_locks_to_itself(name: str) -> None:
     assert again.fingerprint == recipe.fingerprint
     assert recipe.control in recipe.arms
     assert recipe.arm(str(recipe.control)).head is None
-    assert recipe.arm("halp").head is not None
+    assert all(recipe.arm(arm).head is not None for arm in recipe.arms if arm != recipe.control)
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,19 @@ def test_merge_leaves_both_alone_and_a_new_component_starts_anew() -> None:
     content = {"encoder": {"name": "gin", "hidden": 32}}
     assign(content, "encoder.name", "other", "--set")
     assert content == {"encoder": {"name": "other"}}
+
+
+def test_an_arm_of_the_base_that_is_set_to_null_is_left_out(tmp_path: Path) -> None:
+    base = shipped("recipes") / "_base" / "graphcl.yaml"
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"extends: {base}\ndata: {{name: MUTAG}}\ncontrol: alone\n"
+        "arms: {graphcl: null, alone: {set: {head: null}}}\n"
+    )
+    assert list(load(path).arms) == ["halp", "alone"]
+    assert list(load(path, "arms.halp=null").arms) == ["alone"]
+    with pytest.raises(UserError, match="control: no arm is called 'graphcl'"):
+        load(path, "control=graphcl")
 
 
 def test_grid_makes_a_cell_a_point() -> None:

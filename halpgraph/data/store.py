@@ -100,7 +100,10 @@ class GraphStore:
         if takes != "graph":
             raise UserError("needs skeletons, these graphs have no poses; use gin")
         if stream not in (None, "joint", "graph"):
-            raise UserError(f"stream {stream}: needs skeletons, these graphs have no poses")
+            raise UserError(
+                f"stream {stream}: needs skeletons, these graphs have no poses; "
+                "use stream joint, which shows graphs as they are"
+            )
         return {"num_codes": self.num_codes, "in_channels": self.x.size(1)}
 
     def source(self, ids: LongTensor | Tensor) -> Batch:

@@ -27,6 +27,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "compose": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "drop_nodes": {"ratio": 0.3},  # of graphs so small, the default ratios change nothing
     "mask_features": {"ratio": 0.3},
+    "cmd": {"bank": 32, "momentum": 0.9, "neighbours": 16},
+    "crosclr": {"bank": 32, "momentum": 0.9, "start": 1},
     "moco": {"bank": 32, "momentum": 0.9},  # full after two epochs of so few graphs
     "perturb_edges": {"ratio": 0.3},
 }
