@@ -81,9 +81,9 @@ class HCN(Encoder):
         UserError: an odd ``width``.
 
     Reference: Li et al., "Co-occurrence Feature Learning from Skeleton Data for Action Recognition
-    and Detection with Hierarchical Aggregation", IJCAI 2018, https://arxiv.org/abs/1804.06055; sizes
-    as in Thoker et al., "Skeleton-Contrastive 3D Action Representation Learning", ACM MM 2021,
-    https://arxiv.org/abs/2108.03656, and its released code
+    and Detection with Hierarchical Aggregation", IJCAI 2018, https://arxiv.org/abs/1804.06055;
+    sizes as in Thoker et al., "Skeleton-Contrastive 3D Action Representation Learning", ACM MM
+    2021, https://arxiv.org/abs/2108.03656, and its released code
     """
 
     takes: Literal["graph", "pose"] = "pose"
