@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -40,7 +41,9 @@ def build_method(store: Store, recipe: Recipe, seed: int) -> Method:
         encoder: nn.Module = registry.encoders.build(spec, where, **wired)
         return encoder
 
-    wired = {"make_encoder": make_encoder, "about": about(store, seed)}
+    settings = registry.encoders.settings(recipe.encoder, "encoder")
+    told = replace(about(store, seed), encoder=settings)
+    wired = {"make_encoder": make_encoder, "about": told}
     with seeded(seed):
         method: Method = registry.methods.build(recipe.method, "method", **wired)
     return method
