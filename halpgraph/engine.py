@@ -21,7 +21,8 @@ from halpgraph.contracts import Encoder, Head, Method, View
 from halpgraph.data.dataset import Store
 from halpgraph.device import autocast, generators, pick_device, seeded
 from halpgraph.errors import RunError, UserError
-from halpgraph.recipe import Recipe, TrainSettings
+from halpgraph.optimisers import all_finite, make_optimizer
+from halpgraph.recipe import Recipe
 from halpgraph.schedule import learning_rate
 
 EXPLODED = 1e6
@@ -91,7 +92,7 @@ class Trainer:
         terms = {name: float(total) / steps for name, total in sums.items()}
         loss = math.fsum(terms.values())
         self._refuse_nonsense(loss, terms)
-        if not all(bool(p.isfinite().all()) for p in self.parameters()):
+        if not all_finite(self._trained):
             raise RunError(f"epoch {self.epoch + 1}: the weights are not finite; {ADVICE}")
         self.epoch += 1
         report = EpochReport(self.epoch, loss, terms, 0.0, 0.0, steps)
@@ -130,7 +131,8 @@ class Trainer:
             terms = dict(step.terms)
             if self.head is not None:
                 terms.update(self.head(step.contrasts, self.epoch))
-            loss = torch.stack(list(terms.values())).sum()
+            values = list(terms.values())
+            loss = values[0] if len(values) == 1 else torch.stack(values).sum()
         for parameter in self._trained:  # the optimiser's own zero_grad takes ten times as long
             parameter.grad = None
         loss.backward()
@@ -281,18 +283,3 @@ def build_head(recipe: Recipe, method: Method, generator: Generator) -> Head | N
     wired = {"dim": method.dim, "streams": method.streams, "generator": generator}
     head: Head = registry.heads.build(recipe.head, "head", **wired)
     return head
-
-
-def make_optimizer(parameters: list[nn.Parameter], train: TrainSettings) -> torch.optim.Optimizer:
-    """Build the optimiser, fused into one kernel a step."""
-    if train.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            train.lr,
-            train.momentum,
-            weight_decay=train.weight_decay,
-            nesterov=train.nesterov,
-            fused=True,
-        )
-    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, train.lr, weight_decay=train.weight_decay, fused=True)

@@ -6,7 +6,6 @@ import inspect
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
-import torch
 from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
@@ -79,4 +78,4 @@ class EditView(GraphView):
 
 def only(counts: Tensor, chosen: Tensor | None) -> Tensor:
     """Return the counts of the chosen graphs and zeros for the others. Shapes: [B] -> [B]."""
-    return counts if chosen is None else torch.where(chosen, counts, torch.zeros_like(counts))
+    return counts if chosen is None else counts * chosen
