@@ -21,7 +21,7 @@ from halpgraph.contracts import Encoder, Head, Method, View
 from halpgraph.data.dataset import Store
 from halpgraph.device import autocast, generators, pick_device, seeded
 from halpgraph.errors import RunError, UserError
-from halpgraph.optimisers import all_finite, make_optimizer
+from halpgraph.optimisers import Stepper, all_finite, make_optimizer
 from halpgraph.recipe import Recipe
 from halpgraph.schedule import learning_rate
 
@@ -65,6 +65,7 @@ class Trainer:
             self.head.to(self.device)
         self._trained = self.parameters()
         self.optimizer = make_optimizer(self._trained, recipe.train)
+        self._take_step = Stepper(self.optimizer)
         self.epoch = 0
         if len(store) < 2 and recipe.train.epochs:
             raise UserError("data: contrastive training needs at least 2 graphs")
@@ -138,7 +139,7 @@ class Trainer:
         loss.backward()
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters(), self.settings.clip, foreach=True)
-        self.optimizer.step()
+        self._take_step()
         self.method.after_step()
         terms = {name: term.detach() for name, term in terms.items()}
         if self.device.type == "cpu":  # on a GPU once an epoch: a look waits for the device
