@@ -82,7 +82,8 @@ class Trainer:
             RunError: the loss became NaN or exploded.
         """
         start, cpu = time.perf_counter(), time.process_time()
-        self.method.train()
+        if not self.method.training:  # it visits every module
+            self.method.train()
         self._schedule()
         sums: dict[str, Tensor] = {}
         steps = 0

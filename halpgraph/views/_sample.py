@@ -47,7 +47,7 @@ def subset(ptr: Tensor, counts: Tensor, generator: Generator | None) -> Tensor:
     while start.numel():
         drawn = one_of(start, size, generator)
         again = taken.index_select(0, drawn)
-        again |= ~first_of_its_kind(drawn, winner)
+        again |= first_of_its_kind(drawn, winner).logical_not_()
         taken.index_fill_(0, drawn, True)
         lost = where_true(again)
         start, size = start.index_select(0, lost), size.index_select(0, lost)
