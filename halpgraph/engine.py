@@ -19,7 +19,7 @@ from halpgraph import registry, states
 from halpgraph.batch import split_batch
 from halpgraph.contracts import Encoder, Head, Method, View
 from halpgraph.data.dataset import Store
-from halpgraph.device import autocast, generators, pick_device, seeded
+from halpgraph.device import autocast, generators, keep_memory, pick_device, seeded
 from halpgraph.errors import RunError, UserError
 from halpgraph.optimisers import Stepper, all_finite, make_optimizer
 from halpgraph.recipe import Recipe
@@ -55,6 +55,7 @@ class Trainer:
     """
 
     def __init__(self, store: Store, recipe: Recipe, seed: int) -> None:
+        keep_memory()
         self.device = pick_device(recipe.train.device)
         self.store, self.settings = store.to(self.device), recipe.train
         self.random = generators(seed, self.device, ("order", "views", "head"))
