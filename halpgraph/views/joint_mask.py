@@ -44,15 +44,18 @@ class JointMask(LinearView):
 
     def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
         """Return zeros or a random matrix for some joints, and what changes nothing for others."""
-        one, joints = unchanged(batch), batch.layout.num_joints
-        thrown = draw(batch, generator, *one.shape[1:], ends=(-1, 1))  # [B, S, S, 1]
+        matrix, hit = self.parted(batch, generator)
+        return torch.where(hit[:, None, None], matrix, unchanged(batch))
+
+    def parted(self, batch: Batch, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        """Return zeros or a random matrix for every clip, and the joints they are for."""
+        joints, space = batch.layout.num_joints, batch.layout.space
+        thrown = draw(batch, generator, space, space, 1, ends=(-1, 1))  # [B, S, S, 1]
         drawn = draw(batch, generator, joints + 1)
         gone = drawn[:, joints, None, None, None] < self.zero
-        hit = drawn[:, :joints].topk(self._count(batch.layout)).indices
-        hit = torch.zeros(len(drawn), joints, dtype=torch.bool, device=hit.device).scatter_(
-            1, hit, True
-        )
-        return torch.where(hit[:, None, None], thrown.masked_fill_(gone, 0), one)
+        most = drawn[:, :joints].topk(self._count(batch.layout)).indices
+        hit = torch.zeros(len(drawn), joints, dtype=torch.bool, device=most.device)
+        return thrown.masked_fill_(gone, 0), hit.scatter_(1, most, True)
 
     def _count(self, layout: Layout) -> int:
         most = layout.num_joints - 1
