@@ -37,7 +37,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 _GRAPH_LEVEL = ("y", "id", "num_frames")
-_CLASS = type(Batch())  # PyG's "DataBatch"; calling ``Batch`` inspects signatures every time
+_EMPTY = Batch()  # copied where a batch is made: calling ``Batch`` inspects signatures every time
 
 
 def make_batch(
@@ -67,9 +67,9 @@ def make_batch(
     """
     if batch is None:
         batch = graph_of_node(ptr, x.size(0))
-    out: Batch = type.__call__(_CLASS, x=x, edge_index=edge_index, batch=batch, ptr=ptr)
-    mine = {"codes": codes, "rowptr": rowptr, "num_codes": num_codes}
-    for name, value in (mine | graph_level).items():
+    out = copy.copy(_EMPTY)
+    mine = {"x": x, "edge_index": edge_index, "batch": batch, "ptr": ptr, "codes": codes}
+    for name, value in (mine | {"rowptr": rowptr, "num_codes": num_codes} | graph_level).items():
         out._store[name] = value  # past ``Batch``'s own look-ups, which cost more than a slice
     out._num_graphs = ptr.numel() - 1
     return out
@@ -100,21 +100,25 @@ def _piece(
     batch: Batch, graphs: Sequence[int], nodes: Sequence[int], edges: Sequence[int]
 ) -> Batch:
     (start, stop), (low, high), (first, last) = graphs, nodes, edges
+    old = batch._store
     out = make_batch(
-        x=batch.x[low:high],
-        codes=batch.codes[low:high],
-        num_codes=batch.num_codes,
-        edge_index=batch.edge_index[:, first:last] - low,
-        rowptr=batch.rowptr[low : high + 1] - first,
-        ptr=batch.ptr[start : stop + 1] - low,
-        batch=batch.batch[low:high] - start,
-        **{k: batch[k][start:stop] for k in _GRAPH_LEVEL if k in batch},
+        x=old["x"][low:high],
+        codes=old["codes"][low:high],
+        num_codes=old["num_codes"],
+        edge_index=old["edge_index"][:, first:last] - low,
+        rowptr=old["rowptr"][low : high + 1] - first,
+        ptr=old["ptr"][start : stop + 1] - low,
+        batch=old["batch"][low:high] - start,
+        **{k: old[k][start:stop] for k in _GRAPH_LEVEL if k in old},
     )
-    if "pose" in batch:
-        joints = batch.layout.num_joints
+    if "pose" in old:
+        joints = old["layout"].num_joints
         bodies = slice(low // joints, high // joints)
-        out.pose, out.person = batch.pose[bodies], batch.person[bodies]
-        out.body_ptr, out.layout = batch.body_ptr[start : stop + 1] - bodies.start, batch.layout
+        new = out._store
+        new["pose"], new["person"] = old["pose"][bodies], old["person"][bodies]
+        new["body_ptr"] = old["body_ptr"][start : stop + 1] - bodies.start
+        new["layout"] = old["layout"]
+        out._single = getattr(batch, "_single", False)
     return out
 
 

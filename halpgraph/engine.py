@@ -19,7 +19,7 @@ from halpgraph import registry, states
 from halpgraph.batch import split_batch
 from halpgraph.contracts import Encoder, Head, Method, View
 from halpgraph.data.dataset import Store
-from halpgraph.device import autocast, generators, pick_device, seeded
+from halpgraph.device import autocast, generators, keep_memory, pick_device, seeded
 from halpgraph.errors import RunError, UserError
 from halpgraph.recipe import Recipe, TrainSettings
 from halpgraph.schedule import learning_rate
@@ -55,6 +55,8 @@ class Trainer:
 
     def __init__(self, store: Store, recipe: Recipe, seed: int) -> None:
         self.device = pick_device(recipe.train.device)
+        if self.device.type == "cpu":
+            keep_memory()
         self.store, self.settings = store.to(self.device), recipe.train
         self.random = generators(seed, self.device, ("order", "views", "head"))
         self.method = build_method(store, recipe, seed).to(self.device)

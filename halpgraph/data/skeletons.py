@@ -20,7 +20,7 @@ from halpgraph.pose import bone_edges, make_pose_batch, place, sampled
 from halpgraph.streams import stream_channels
 
 IN_MEMORY = 1 << 30  # bytes of float32; larger sets stay on the disk
-CHUNK_VALUES = 1 << 19  # numbers of several batches that views work on at once
+CHUNK_VALUES = 5 << 18  # numbers of several batches that views work on at once
 
 
 @dataclass(frozen=True, eq=False)

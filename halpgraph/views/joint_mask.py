@@ -13,6 +13,7 @@ from halpgraph.errors import UserError
 from halpgraph.layout import Layout
 from halpgraph.registry import views
 from halpgraph.views._pose import LinearView, Share, draw, unchanged
+from halpgraph.views._sample import largest
 
 
 @views.register
@@ -53,9 +54,8 @@ class JointMask(LinearView):
         thrown = draw(batch, generator, space, space, 1, ends=(-1, 1))  # [B, S, S, 1]
         drawn = draw(batch, generator, joints + 1)
         gone = drawn[:, joints, None, None, None] < self.zero
-        most = drawn[:, :joints].topk(self._count(batch.layout)).indices
-        hit = torch.zeros(len(drawn), joints, dtype=torch.bool, device=most.device)
-        return thrown.masked_fill_(gone, 0), hit.scatter_(1, most, True)
+        hit = largest(drawn[:, :joints], self._count(batch.layout))
+        return thrown.masked_fill_(gone, 0), hit
 
     def _count(self, layout: Layout) -> int:
         most = layout.num_joints - 1
