@@ -10,6 +10,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 CACHED = 1 << 23  # bytes of recurrent weights
+STRETCH = 1 << 23  # bytes of slopes
 
 _tanh_back = torch.ops.aten.tanh_backward.grad_input
 _sigmoid_back = torch.ops.aten.sigmoid_backward.grad_input
@@ -75,35 +76,42 @@ class PairOfCells(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Walk back through time; weights get their slopes in one product each at the end."""
+        """Walk back through time, a stretch of frames at a time.
+
+        Weights get their slopes in one product a stretch.
+        """
         rows, w_in, w_rec, gates, inner, out = ctx.saved_tensors
         frames, clips, _, hidden = out.shape
+        three, groups = 3 * hidden, _groups(w_rec)
         # Slopes of the inner product, then of the gates, so that what either product needs is one.
-        slope = gates.new_empty(2, frames, clips, 4 * hidden)
+        most = STRETCH // (8 * clips * hidden * rows.element_size())
+        slopes = gates.new_empty(2, min(max(most, 1), frames), clips, 4 * hidden)
         order = torch.tensor([2, 0, 1])
         back = w_rec.view(2, 3, hidden, hidden)[:, order].flatten(1, 2)  # [2, 3H, H]
+        d_in, d_back = torch.zeros_like(w_in), torch.zeros_like(back)
+        sums = slopes.new_zeros(2, 4 * hidden)
+        d_x = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
         grad = grad.reshape(out.shape)
-        for cells in _groups(w_rec):
-            _backward(
-                grad[:, :, cells],
-                gates[cells],
-                inner[cells],
-                out[:, :, cells],
-                back[cells],
-                slope[cells],
-            )
-        flat = slope.flatten(1, 2)  # [2, T * B, 4H]
-        to_gates, to_inner = flat[:, :, hidden:], flat[:, clips:, : 3 * hidden]
-        d_in = torch.bmm(to_gates.transpose(1, 2), rows.expand(2, -1, -1))
-        before = out[:-1].flatten(0, 1).transpose(0, 1)  # [2, (T - 1) * B, H]
-        d_rec = torch.bmm(to_inner.transpose(1, 2), before)
-        d_rec = d_rec.view(2, 3, hidden, hidden)[:, [1, 2, 0]].flatten(1, 2)
-        sums = flat.sum(1)
-        d_b_rec = torch.cat([sums[:, hidden : 3 * hidden], sums[:, :hidden]], 1)
-        d_x = None
-        if ctx.needs_input_grad[0]:
-            d_x = to_gates[0] @ w_in[0]
-            d_x = d_x.addmm_(to_gates[1], w_in[1]).view(frames, clips, -1)
+        state = out.new_zeros(2, clips, hidden).add_(grad[-1].transpose(0, 1))
+        for last in range(frames, 0, -slopes.size(1)):
+            first = max(last - slopes.size(1), 0)
+            part, begin = slopes[:, : last - first], max(first, 1)
+            for some in groups:
+                known = (grad[:, :, some], gates[some], inner[some], out[:, :, some], back[some])
+                _backward(*known, state[some], part[some], first)
+            flat, these = part.flatten(1, 2), slice(first * clips, last * clips)
+            to_gates = flat[:, :, hidden:]
+            d_in.baddbmm_(to_gates.transpose(1, 2), rows[these].expand(2, -1, -1))
+            before = out[begin - 1 : last - 1].flatten(0, 1).transpose(0, 1)  # [2, n * B, H]
+            to_inner = flat[:, (begin - first) * clips :, :three]
+            d_back.baddbmm_(to_inner.transpose(1, 2), before)
+            sums += flat.sum(1)
+            if d_x is not None:
+                torch.mm(to_gates[0], w_in[0], out=d_x[these])
+                d_x[these].addmm_(to_gates[1], w_in[1])
+        d_rec = d_back.view(2, 3, hidden, hidden)[:, [1, 2, 0]].flatten(1, 2)
+        d_b_rec = torch.cat([sums[:, hidden:three], sums[:, :hidden]], 1)
+        d_x = None if d_x is None else d_x.view(frames, clips, -1)
         return d_x, d_in, d_rec, sums[:, hidden:], d_b_rec
 
 
@@ -134,28 +142,34 @@ def _forward(
 
 
 def _backward(
-    grad: Tensor, gates: Tensor, inner: Tensor, out: Tensor, back: Tensor, slope: Tensor
+    grad: Tensor,
+    gates: Tensor,
+    inner: Tensor,
+    out: Tensor,
+    back: Tensor,
+    state: Tensor,
+    slopes: Tensor,
+    first: int,
 ) -> None:
-    """Walk n cells back through time; what is found is left in ``slope``.
+    """Walk n cells back through F frames; what is found is left in ``slopes`` and ``state``.
 
     Shapes: grad, out [T, B, n, H], gates [n, T, B, 3H], inner [n, T, B, H], back [n, 3H, H],
-    slope [n, T, B, 4H].
+    state [n, B, H], slopes [n, F, B, 4H].
     """
     hidden = inner.size(3)
-    grads, outs = grad.transpose(1, 2).unbind(), out.transpose(1, 2).unbind()  # T of [n, B, H]
-    kept, change = torch.empty_like(inner[:, 0]), torch.empty_like(inner[:, 0])
-    state = torch.zeros_like(kept).add_(grads[-1])
-    for t in range(len(grads) - 1, -1, -1):
+    kept, change = torch.empty_like(state), torch.empty_like(state)
+    for t in range(first + slopes.size(1) - 1, first - 1, -1):
+        now = slopes[:, t - first]
         reset, update, new = gates[:, t].split(hidden, 2)
-        d_inner, d_reset, d_update, d_new = slope[:, t].split(hidden, 2)
+        d_inner, d_reset, d_update, d_new = now.split(hidden, 2)
         torch.mul(state, update, out=kept)
         _tanh_back(torch.sub(state, kept, out=change), new, grad_input=d_new)
-        before = outs[t - 1] if t else torch.zeros_like(new)
+        before = out[t - 1].transpose(0, 1) if t else torch.zeros_like(new)
         torch.sub(before, new, out=change).mul_(state)
         _sigmoid_back(change, update, grad_input=d_update)
         torch.mul(d_new, inner[:, t], out=change)
         _sigmoid_back(change, reset, grad_input=d_reset)
         torch.mul(d_new, reset, out=d_inner)
         if t:
-            torch.add(kept, grads[t - 1], out=state)
-            state.baddbmm_(slope[:, t, :, : 3 * hidden], back)
+            torch.add(kept, grad[t - 1].transpose(0, 1), out=state)
+            state.baddbmm_(now[:, :, : 3 * hidden], back)
