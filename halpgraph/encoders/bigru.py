@@ -11,8 +11,9 @@ from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
 from halpgraph.encoders._pair import PairOfCells, pairs_suit
-from halpgraph.encoders._poses import beside, checked
+from halpgraph.encoders._poses import checked
 from halpgraph.layout import Layout
+from halpgraph.persons import beside
 from halpgraph.registry import encoders
 
 
