@@ -34,6 +34,12 @@ NEEDED: dict[str, dict[str, Any]] = {
     "perturb_edges": {"ratio": 0.3},
 }
 NEEDED |= {"bigru": {"hidden": 8}, "stgcn": {"channels": "cpu"}}  # the published are slow here
+NEEDED |= {
+    "aimclr": {"bank": 32, "momentum": 0.9, "mine_start": 1},
+    "longtgan": {"decoder": 8, "judge": 8},
+    "ms2l": {"decoder": 8, "hidden": 16, "projection": 16},
+    "skeletonclr": {"bank": 32, "momentum": 0.9, "start": "empty"},
+}
 NEEDED |= {"hcn": {"width": 8, "rows": 1}}
 WIRED = {"num_codes": 3, "in_channels": 0}
 
@@ -57,6 +63,8 @@ def test_text_and_schema(room: str, name: str) -> None:
     assert found.summary(name).endswith(".")
     if room in ("methods", "heads", "encoders"):
         assert "Reference" in found.doc(name)
+    if room == "methods":
+        assert re.search(r"^Cost: .*(encode|decode)", found.doc(name), re.MULTILINE)
     if room != "evaluators":
         known = found.settings(spec(name), room)
         assert known["name"] == name
