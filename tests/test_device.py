@@ -19,10 +19,10 @@ def work():
     a = torch.ones(1 << 22)  # 16 megabytes
     b, c, d = a + 1, a + 2, a + 3
 
-for _ in range(4):
+for _ in range(12):
     work()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
+for _ in range(40):
     work()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -38,6 +38,6 @@ def faults(how: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="nothing else is asked of")
 def test_pages_are_fetched_once() -> None:
     without = faults("not")
-    if without < 1000:
+    if without < 50_000:
         pytest.skip("another allocator than glibc's, or told otherwise, or huge pages")
-    assert faults("kept") < without / 10, "20 times 64 megabytes are 300,000 pages"
+    assert faults("kept") < without / 4, "40 times 64 megabytes are 650,000 pages"
