@@ -83,9 +83,8 @@ def row(label: str, recipe: Recipe, store: Any, rounds: int) -> str:
     trainer = Trainer(store, recipe, 0)
     trainer.method.begin_epoch(10**6, trainer.views)  # the last stage of those that have stages
     trainer.method.train()
-    batches = trainer._view_batches()
-    for _ in range(3):  # the bank holds keys
-        views = next(batches)
+    views = next(trainer._view_batches())
+    for _ in range(3):  # warm, and the bank holds keys
         trainer._step(views)
     calls = recorded(trainer, views)
     spent: dict[str, list[float]] = {"step": [], "passes": []}
