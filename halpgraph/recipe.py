@@ -1,7 +1,8 @@
 """Recipes: a YAML file becomes a frozen, validated ``Recipe``; nothing is changed silently.
 
 A recipe may ``extends`` another one. Mappings merge key by key, lists and values replace;
-a component (a mapping with a ``name``) that changes its name starts anew. ``--set`` comes last.
+a component (a mapping with a ``name``) that changes its name starts anew; an arm set to null is
+left out. ``--set`` comes last.
 """
 
 from __future__ import annotations

@@ -58,6 +58,8 @@ def read_recipe(
         assign(content, key, parsed, "--set")
         lines = {k: n for k, n in lines.items() if not f"{k}.".startswith(f"{key}.")}
     _retitle(content, before)
+    if isinstance(content.get("arms"), dict):
+        content["arms"] = {name: arm for name, arm in content["arms"].items() if arm is not None}
     content.setdefault("name", re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip(".-_") or "recipe")
     return content, lines
 

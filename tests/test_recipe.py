@@ -164,6 +164,19 @@ def test_merge_leaves_both_alone_and_a_new_component_starts_anew() -> None:
     assert content == {"encoder": {"name": "other"}}
 
 
+def test_an_arm_of_the_base_that_is_set_to_null_is_left_out(tmp_path: Path) -> None:
+    base = shipped("recipes") / "_base" / "graphcl.yaml"
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        f"extends: {base}\ndata: {{name: MUTAG}}\ncontrol: alone\n"
+        "arms: {graphcl: null, alone: {set: {head: null}}}\n"
+    )
+    assert list(load(path).arms) == ["halp", "alone"]
+    assert list(load(path, "arms.halp=null").arms) == ["alone"]
+    with pytest.raises(UserError, match="control: no arm is called 'graphcl'"):
+        load(path, "control=graphcl")
+
+
 def test_grid_makes_a_cell_a_point() -> None:
     recipe = load("graphcl_mutag", "grid={data.name: [MUTAG, PTC_MR], head.mu: [0, 0.5]}")
     cells = recipe.cells()
