@@ -1,0 +1,162 @@
+"""ASSL: few labels, inpainting, and neighbours that a judge cannot tell from labelled clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch_geometric.data import Batch
+
+from halpgraph.adversary import reverse
+from halpgraph.contracts import About, Encoder, Method, Step, View
+from halpgraph.errors import UserError
+from halpgraph.memory import KeyBank
+from halpgraph.methods._shown import ShownLabels
+from halpgraph.objectives import unit_rows
+from halpgraph.registry import methods
+from halpgraph.streams import Stream, derive
+
+Weight = Annotated[float, Field(ge=0)]
+
+
+@methods.register
+class ASSL(Method):
+    """TODO."""
+
+    n_views = 1
+
+    def __init__(
+        self,
+        make_encoder: Callable[[str], Encoder],
+        about: About,
+        stream: Stream = "joint",
+        labelled: Annotated[float, Field(gt=0, le=1)] = 0.1,
+        balanced: bool = True,
+        neighbours: Annotated[int, Field(ge=1)] = 5,
+        bank: Annotated[int, Field(ge=1)] = 512,
+        judge: Annotated[int, Field(ge=1)] = 128,
+        inpainting: Weight = 1.0,
+        consistency: Weight = 1.0,
+        adversary: Weight = 0.1,
+    ) -> None:
+        super().__init__()
+        self.stream, self.streams, self.neighbours = stream, (stream,), neighbours
+        self.inpainting, self.consistency, self.adversary = inpainting, consistency, adversary
+        self.shown = ShownLabels(about, labelled, balanced, "assl")
+        self.encoder = make_encoder(stream)
+        width = self.encoder.out_channels
+        self.classifier = nn.Linear(width, self.shown.count)
+        self.judge = nn.Sequential(
+            nn.LayerNorm(width, elementwise_affine=False),
+            nn.Linear(width, judge),
+            nn.LeakyReLU(0.2),
+            nn.Linear(judge, 1),
+        )
+        self.bank, self.bank_ids = KeyBank(bank, width), KeyBank(bank, 1)
+        self.bank_ids.keys = self.bank_ids.keys.long()
+        self._fresh: tuple[Tensor, Tensor] | None = None
+
+    def begin_epoch(self, epoch: int, views: Sequence[View]) -> None:
+        """Refuse labels of one class alone: nothing can be learnt from them.
+
+        Raises:
+            UserError: they are.
+        """
+        if self.shown.count < 2:
+            raise UserError(
+                "method assl: the labels shown are all of one class; show more (method.labelled), "
+                "or the same share of every class (method.balanced: true)"
+            )
+
+    def forward(self, views: Sequence[Batch]) -> Step:
+        """Return the four losses of one view of a batch; it contrasts nothing."""
+        if len(views) != self.n_views:
+            raise UserError(f"method assl: needs 1 view, got {len(views)}")
+        batch = derive(views[0], self.stream)
+        z = self.encoder(batch).graph.float()  # [B, D]
+        with torch.autocast(z.device.type, enabled=False):
+            terms = self._relations(z, batch.id)
+        if self.training:
+            self._fresh = (z.detach(), batch.id[:, None])
+        return Step(terms)
+
+    def _relations(self, z: Tensor, ids: Tensor) -> dict[str, Tensor]:
+        """Return what labels and neighbours say of a batch. Shapes: z [B, D], ids [B]."""
+        rows = torch.cat([z.detach(), self.bank.stored])  # [P, D]: the batch, then the bank
+        every = torch.cat([ids, self.bank_ids.stored[:, 0]])  # [P]
+        label = self.shown.of(every)  # [P]
+        own, logits = label[: len(z)], self.classifier(z)
+        similar = closeness(rows, every)  # [P, P]
+        with torch.no_grad():
+            opinions = self.classifier(rows).softmax(1)  # [P, classes]
+            told = F.one_hot(label.clamp(min=0), self.shown.count).to(opinions)
+            opinions = torch.where(label[:, None] >= 0, told, opinions)
+            target = around(similar[: len(z)], opinions, self.neighbours)
+        found = self.judge(torch.cat([reverse(z), self.bank.stored]))[:, 0]  # [P]
+        apart = F.kl_div(logits.log_softmax(1), target, reduction="none").sum(1)  # [B]
+        return {
+            "labelled": F.cross_entropy(logits, own, ignore_index=-1, reduction="sum")
+            / (own >= 0).sum().clamp(min=1),
+            "neighbours": self.consistency * mean_where(apart, own < 0),
+            "adversary": self.adversary * told_apart(found, label, similar, self.neighbours),
+        }
+
+    def after_step(self) -> None:
+        """Store the step's features: only now has the gradient no more need of the old ones."""
+        if self._fresh is not None:
+            self.bank.push(self._fresh[0])
+            self.bank_ids.push(self._fresh[1])
+        self._fresh = None
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return the encoder's features. Shapes: [B, D]."""
+        graph: Tensor = self.encoder(derive(batch, self.stream)).graph
+        return graph
+
+
+@torch.no_grad()
+def closeness(rows: Tensor, ids: Tensor) -> Tensor:
+    """Return the cosines of features, ``-inf`` between those of the same clip.
+
+    Shapes: rows [P, D], ids [P] -> [P, P].
+    """
+    unit = unit_rows(rows)
+    return (unit @ unit.t()).masked_fill_(ids[:, None] == ids, -torch.inf)
+
+
+@torch.no_grad()
+def around(similar: Tensor, opinions: Tensor, count: int) -> Tensor:
+    """Return the mean opinion of each row's nearest clips; zeros where there is no other clip.
+
+    Shapes: similar [B, P], opinions [P, classes] -> [B, classes].
+    """
+    value, near = similar.topk(min(count, similar.size(1)), dim=1)  # [B, n]
+    there = (value > -torch.inf).to(opinions)[..., None]  # [B, n, 1]
+    return (opinions[near] * there).sum(1) / there.sum(1).clamp(min=1)
+
+
+def told_apart(found: Tensor, label: Tensor, similar: Tensor, count: int) -> Tensor:
+    """Return the judge's cross entropy between labelled clips and their unlabelled neighbours.
+
+    Both sides weigh the same; of the neighbours each counts as often as it is one. 0 where there
+    are no pairs.
+
+    Shapes: found [P] (the judge's logits), label [P] (-1: hidden), similar [P, P] -> [].
+    """
+    hidden = label < 0
+    value, near = similar.masked_fill(~hidden, -torch.inf).topk(min(count, len(label)), dim=1)
+    pairs = ((value > -torch.inf) & ~hidden[:, None]).to(found)  # [P, n]
+    times = torch.zeros_like(found).index_add_(0, near.flatten(), pairs.flatten())  # [P]
+    labelled = pairs.amax(1)  # [P]: 1 where a labelled clip has neighbours
+    real = (labelled * F.softplus(-found)).sum() / labelled.sum().clamp(min=1)
+    fake = (times * F.softplus(found)).sum() / times.sum().clamp(min=1)
+    return (real + fake) / 2
+
+
+def mean_where(value: Tensor, where: Tensor) -> Tensor:
+    """Return the mean of some rows, 0 of none. Shapes: value [B], where [B] (bool) -> []."""
+    return (value * where).sum() / where.sum().clamp(min=1)
