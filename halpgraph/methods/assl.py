@@ -25,7 +25,51 @@ Weight = Annotated[float, Field(ge=0)]
 
 @methods.register
 class ASSL(Method):
-    """TODO."""
+    """Semi-supervised: few labels, inpainting, and neighbours that couple the two.
+
+    Of the paper this has the four parts; no code of it was released, and beyond its abstract little
+    was at hand, so that what is written here in detail is this package's choice. With ``z`` the
+    encoder's feature of a view, ``p = softmax(classifier(z))`` and a bank of the last features::
+
+        loss =   labelled      mean over the batch's labelled clips of  -log p_y
+               + inpainting  * error of the clip regenerated from the feature of its masked copy
+               + consistency * mean over the batch's unlabelled clips of  KL(q || p)
+               + adversary   * (mean over labelled clips l of  -log judge(z_l)
+                                + mean over their neighbours u of  -log(1 - judge(z_u))) / 2
+
+    Labels: ``labelled`` of those of the training part, drawn as the ``semi`` and ``finetune``
+    evaluators draw their first (same seed, share and ``balanced``), looked up by ``id``. No other
+    label is read, nor is ``y`` of a batch. Batches come as for any method, so that some have few
+    labelled clips or none; that term is 0 there.
+
+    Neighbours are found by cosine in the batch and the bank together, a clip's own older feature
+    left out. ``q`` is the mean opinion of the ``neighbours`` nearest clips, without gradient: the
+    label of one whose label is shown, else what the classifier, as it is now, says of its feature.
+
+    The judge tells labelled clips, of batch and bank, from the ``neighbours`` unlabelled ones that
+    lie nearest to each: those that ought to be of the same class. A neighbour counts as often as it
+    is one. Both sides have the same mix of new and old features, which hence tells the judge
+    nothing. It is a hidden layer on standardised features; the gradient that reaches the encoder is
+    turned (of both sides, those of the batch), so that it learns to be indistinguishable. Without
+    labelled clips in batch and bank the term is 0.
+
+    Args:
+        make_encoder: makes a fresh encoder of a stream.
+        about: of the data; ``about.y`` are the labels to choose from.
+        stream: what the encoder is shown of skeletons, and regenerates.
+        labelled: share of the training labels that is shown.
+        balanced: the same share of every class, at least one; otherwise drawn from all.
+        neighbours: how many are a clip's neighbourhood.
+        bank: how many past features are kept.
+        judge: width of the judge's hidden layer.
+        inpainting: weight of the term of that name; likewise ``consistency`` and ``adversary``.
+
+    Cost: two encoder passes with gradient (the view and its masked copy), none without, and the
+    decoder's.
+
+    Reference: Si et al., "Adversarial Self-Supervised Learning for Semi-Supervised 3D Action
+    Recognition", ECCV 2020, https://arxiv.org/abs/2007.05934
+    """
 
     n_views = 1
 
