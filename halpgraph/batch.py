@@ -30,14 +30,15 @@ the codes up instead of multiplying by ones and zeros. ``node_features`` writes 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
 _GRAPH_LEVEL = ("y", "id", "num_frames")
-_CLASS = type(Batch())  # PyG's "DataBatch"; calling ``Batch`` inspects signatures every time
+_EMPTY = Batch()  # to be copied: calling ``Batch`` inspects signatures every time
 
 
 def make_batch(
@@ -67,18 +68,17 @@ def make_batch(
     """
     if batch is None:
         batch = graph_of_node(ptr, x.size(0))
-    out: Batch = type.__call__(_CLASS, x=x, edge_index=edge_index, batch=batch, ptr=ptr)
-    mine = {"codes": codes, "rowptr": rowptr, "num_codes": num_codes}
-    for name, value in (mine | graph_level).items():
-        out._store[name] = value  # past ``Batch``'s own look-ups, which cost more than a slice
-    out._num_graphs = ptr.numel() - 1
+    out: Batch = copy.copy(_EMPTY)
+    held: dict[str, Any] = {"x": x, "edge_index": edge_index, "batch": batch, "ptr": ptr}
+    held |= {"codes": codes, "rowptr": rowptr, "num_codes": num_codes, **graph_level}
+    out._store._mapping = held  # past ``Batch``'s own look-ups, which cost more than the slices
+    out._store._num_graphs = ptr.numel() - 1
     return out
 
 
 def graph_of_node(ptr: Tensor, num_nodes: int) -> Tensor:
     """Return the graph of each node. Shapes: ptr [B + 1] -> [N]."""
-    graphs = torch.arange(ptr.numel() - 1, device=ptr.device)
-    return torch.repeat_interleave(graphs, ptr.diff(), output_size=num_nodes)
+    return torch.repeat_interleave(ptr.diff(), output_size=num_nodes)
 
 
 def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
@@ -88,33 +88,41 @@ def slice_batch(batch: Batch, start: int, stop: int) -> Batch:
 
 def split_batch(batch: Batch, cuts: Sequence[int]) -> list[Batch]:
     """Cut a batch into batches of graphs ``cuts[0]:cuts[1]``, ``cuts[1]:cuts[2]``, and so on."""
-    at = batch.ptr[torch.as_tensor(cuts, device=batch.ptr.device)]
-    nodes, edges = torch.stack([at, batch.rowptr[at]]).tolist()
+    at = batch.ptr.index_select(0, torch.as_tensor(cuts, device=batch.ptr.device))
+    nodes, edges = torch.stack([at, batch.rowptr.index_select(0, at)]).tolist()
+    held = batch.to_dict()  # its own look-ups take as long as a slice
     return [
-        _piece(batch, cuts[i : i + 2], nodes[i : i + 2], edges[i : i + 2])
+        _piece(batch, held, cuts[i : i + 2], nodes[i : i + 2], edges[i : i + 2])
         for i in range(len(cuts) - 1)
     ]
 
 
 def _piece(
-    batch: Batch, graphs: Sequence[int], nodes: Sequence[int], edges: Sequence[int]
+    batch: Batch,
+    held: Mapping[str, Any],
+    graphs: Sequence[int],
+    nodes: Sequence[int],
+    edges: Sequence[int],
 ) -> Batch:
     (start, stop), (low, high), (first, last) = graphs, nodes, edges
     out = make_batch(
-        x=batch.x[low:high],
-        codes=batch.codes[low:high],
-        num_codes=batch.num_codes,
-        edge_index=batch.edge_index[:, first:last] - low,
-        rowptr=batch.rowptr[low : high + 1] - first,
-        ptr=batch.ptr[start : stop + 1] - low,
-        batch=batch.batch[low:high] - start,
-        **{k: batch[k][start:stop] for k in _GRAPH_LEVEL if k in batch},
+        x=held["x"][low:high],
+        codes=held["codes"][low:high],
+        num_codes=held["num_codes"],
+        edge_index=held["edge_index"][:, first:last] - low,
+        rowptr=held["rowptr"][low : high + 1] - first,
+        ptr=held["ptr"][start : stop + 1] - low,
+        batch=held["batch"][low:high] - start,
+        **{k: held[k][start:stop] for k in _GRAPH_LEVEL if k in held},
     )
-    if "pose" in batch:
+    if "pose" in held:
         joints = batch.layout.num_joints
         bodies = slice(low // joints, high // joints)
-        out.pose, out.person = batch.pose[bodies], batch.person[bodies]
-        out.body_ptr, out.layout = batch.body_ptr[start : stop + 1] - bodies.start, batch.layout
+        new = out._store
+        new["pose"], new["person"] = held["pose"][bodies], held["person"][bodies]
+        new["body_ptr"] = held["body_ptr"][start : stop + 1] - bodies.start
+        new["layout"] = held["layout"]
+        out._single = getattr(batch, "_single", False)
     return out
 
 

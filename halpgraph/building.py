@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Generator, nn
 
 from halpgraph import registry
@@ -14,7 +14,7 @@ from halpgraph.data.dataset import Store
 from halpgraph.data.skeletons import SkeletonStore
 from halpgraph.device import seeded
 from halpgraph.errors import UserError
-from halpgraph.recipe import Recipe, TrainSettings
+from halpgraph.recipe import Recipe
 
 
 def about(store: Store, seed: int) -> About:
@@ -40,7 +40,9 @@ def build_method(store: Store, recipe: Recipe, seed: int) -> Method:
         encoder: nn.Module = registry.encoders.build(spec, where, **wired)
         return encoder
 
-    wired = {"make_encoder": make_encoder, "about": about(store, seed)}
+    settings = registry.encoders.settings(recipe.encoder, "encoder")
+    told = replace(about(store, seed), encoder=settings)
+    wired = {"make_encoder": make_encoder, "about": told}
     with seeded(seed):
         method: Method = registry.methods.build(recipe.method, "method", **wired)
     return method
@@ -74,18 +76,3 @@ def build_head(recipe: Recipe, method: Method, generator: Generator) -> Head | N
     wired = {"dim": method.dim, "streams": method.streams, "generator": generator}
     head: Head = registry.heads.build(recipe.head, "head", **wired)
     return head
-
-
-def make_optimizer(parameters: list[nn.Parameter], train: TrainSettings) -> torch.optim.Optimizer:
-    """Build the optimiser, fused into one kernel a step."""
-    if train.optimizer == "sgd":
-        return torch.optim.SGD(
-            parameters,
-            train.lr,
-            train.momentum,
-            weight_decay=train.weight_decay,
-            nesterov=train.nesterov,
-            fused=True,
-        )
-    kind = torch.optim.Adam if train.optimizer == "adam" else torch.optim.AdamW
-    return kind(parameters, train.lr, weight_decay=train.weight_decay, fused=True)

@@ -75,7 +75,7 @@ def component_settings(registry: Registry, name: str) -> list[Entry]:
             "default": "(needed)" if default is None else ast.unparse(default),
         }
         for arg, default in zip(names, defaults, strict=True)
-        if arg.arg not in WIRED
+        if arg.arg not in WIRED[registry.room]
     ]
 
 

@@ -85,7 +85,8 @@ class About:
 
     ``plain`` means that every node has the same features. ``y`` are labels that may be learnt from:
     those of the training part of a split of skeletons, and None in every other case; ``id`` is the
-    position of each graph in its data set, as in a batch's ``id``.
+    position of each graph in its data set, as in a batch's ``id``. ``encoder`` are the settings of
+    the recipe's encoder, its name among them.
 
     Shapes: id [n], y [n].
     """
@@ -96,6 +97,7 @@ class About:
     frames: int | None = None
     id: Tensor | None = None
     y: Tensor | None = None
+    encoder: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

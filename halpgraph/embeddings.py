@@ -17,6 +17,7 @@ from halpgraph.device import threads
 from halpgraph.errors import UserError, did_you_mean
 from halpgraph.files import read_json, write_with
 from halpgraph.folds import class_labels, official, stratified
+from halpgraph.judging import parts_of
 from halpgraph.rundir import RunDir
 from halpgraph.statistics import summarise
 
@@ -127,7 +128,8 @@ def evaluate_file(
     Args:
         path: ``.npz`` with ``z [n, D]`` and ``y [n]``, optional ``id [n]`` and optional named
             splits ``train``, ``test`` (and ``valid``), as positions; optional ``groups [n]``, kept
-            together where something is chosen inside named splits.
+            together where something is chosen inside named splits; optional ``parts`` and
+            ``widths``, the names and widths of streams side by side, for ``ensemble``.
         names: evaluators.
         folds: outer folds, where there are no named splits.
         seeds: how many different splits into folds; named splits are one, and judged once.
@@ -145,6 +147,8 @@ def evaluate_file(
             raise UserError(
                 f"--with {name}: {name} needs the encoder: name it in a recipe's evaluators"
             )
+    for evaluator in evaluators.values():
+        evaluator.parts = parts_of(content)
     named: Arrays = {name: content[name] for name in SPLITS if name in content}
     groups = content.get("groups")
     splits = [official(named, len(y))] if named else []

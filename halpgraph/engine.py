@@ -17,11 +17,12 @@ from torch_geometric.data import Batch
 
 from halpgraph import states
 from halpgraph.batch import split_batch
-from halpgraph.building import build_head, build_method, build_views, make_optimizer
+from halpgraph.building import build_head, build_method, build_views
 from halpgraph.contracts import Method
 from halpgraph.data.dataset import Store
-from halpgraph.device import autocast, generators, pick_device
+from halpgraph.device import autocast, generators, keep_memory, pick_device
 from halpgraph.errors import RunError, UserError
+from halpgraph.optimisers import Stepper, all_finite, make_optimizer
 from halpgraph.recipe import Recipe
 from halpgraph.schedule import learning_rate
 
@@ -56,6 +57,8 @@ class Trainer:
 
     def __init__(self, store: Store, recipe: Recipe, seed: int) -> None:
         self.device = pick_device(recipe.train.device)
+        if self.device.type == "cpu":
+            keep_memory()
         self.store, self.settings = store.to(self.device), recipe.train
         self.random = generators(seed, self.device, ("order", "views", "head"))
         self.method = build_method(store, recipe, seed).to(self.device)
@@ -65,6 +68,7 @@ class Trainer:
             self.head.to(self.device)
         self._trained = self.parameters()
         self.optimizer = make_optimizer(self._trained, recipe.train)
+        self._take_step = Stepper(self.optimizer)
         self.epoch = 0
         if len(store) < 2 and recipe.train.epochs:
             raise UserError("data: contrastive training needs at least 2 graphs")
@@ -81,7 +85,8 @@ class Trainer:
             RunError: the loss became NaN or exploded.
         """
         start, cpu = time.perf_counter(), time.process_time()
-        self.method.train()
+        if not self.method.training:  # it visits every module
+            self.method.train()
         self.method.begin_epoch(self.epoch, self.views)
         self._schedule()
         sums: dict[str, Tensor] = {}
@@ -93,7 +98,7 @@ class Trainer:
         terms = {name: float(total) / steps for name, total in sums.items()}
         loss = math.fsum(terms.values())
         self._refuse_nonsense(loss, terms)
-        if not all(bool(p.isfinite().all()) for p in self.parameters()):
+        if not all_finite(self._trained):
             raise RunError(f"epoch {self.epoch + 1}: the weights are not finite; {ADVICE}")
         self.epoch += 1
         report = EpochReport(self.epoch, loss, terms, 0.0, 0.0, steps)
@@ -132,13 +137,14 @@ class Trainer:
             terms = dict(step.terms)
             if self.head is not None:
                 terms.update(self.head(step.contrasts, self.epoch))
-            loss = torch.stack(list(terms.values())).sum()
+            values = list(terms.values())
+            loss = values[0] if len(values) == 1 else torch.stack(values).sum()
         for parameter in self._trained:  # the optimiser's own zero_grad takes ten times as long
             parameter.grad = None
         loss.backward()
         if self.settings.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters(), self.settings.clip, foreach=True)
-        self.optimizer.step()
+        self._take_step()
         self.method.after_step()
         terms = {name: term.detach() for name, term in terms.items()}
         if self.device.type == "cpu":  # on a GPU once an epoch: a look waits for the device

@@ -7,9 +7,9 @@ Weights are given or equal; nothing is ever searched on the labels that it is ju
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Member:
     name: str
     folders: Mapping[int, Path]  # by seed
     evaluators: Sequence[str]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    cell: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,33 +49,47 @@ class Certainty:
 
 
 def ensemble(
-    names: Sequence[str], weights: Sequence[float] | None = None, evaluator: str | None = None
+    names: Sequence[str],
+    weights: Sequence[float] | Literal["search"] | None = None,
+    evaluator: str | None = None,
+    root: str | Path | None = None,
 ) -> dict[str, Any]:
     """Fuse rows of finished runs and judge them together; nothing is written.
 
     Args:
         names: ``RUN``, ``RUN:ARM`` or ``RUN:CELL/ARM``, two or more.
-        weights: one a member; equal ones where left out.
+        weights: one a member; equal ones where left out; ``search`` looks for them, seed by seed,
+            in the training part alone (see the evaluator ``ensemble``).
         evaluator: whose certainties; by default the first of the first run.
+        root: where the data set is looked for first; a search needs its splits.
 
     Raises:
         UserError: a member is missing, or was judged on other clips, labels, folds or seeds.
     """
     if len(names) < 2:
         raise UserError("ensemble: give two members or more (RUN or RUN:ARM)")
-    shares = checked_weights(weights, len(names))
+    searching = weights == "search"
+    shares = checked_weights(None if isinstance(weights, str) else weights, len(names))
     members = [member(name) for name in names]
     evaluator = evaluator or members[0].evaluators[0]
     seeds = _shared_seeds(members)
     fused: dict[str, list[list[float]]] = {}
     alone: list[dict[str, list[list[float]]]] = [{} for _ in members]
+    found_weights: list[list[float]] = []
     for seed in seeds:
         found = [read(one, seed, evaluator) for one in members]
         aligned = align(found, [f"{one.name}, seed {seed}" for one in members])
         first, tables = found[0], [one.probabilities for one in aligned]
+        if searching:
+            from halpgraph.ensemble_search import search
+
+            shares = search(members, seed, evaluator, root)
+            found_weights.append(shares)
         _add(fused, score(first, fuse(tables, shares)))
         for own, table in zip(alone, tables, strict=True):
             _add(own, score(first, table))
+    if searching:
+        shares = np.mean(found_weights, axis=0).tolist()
     rows = [
         {"name": one.name, "weight": weight, "metrics": _summaries(own)}
         for one, weight, own in zip(members, shares, alone, strict=True)
@@ -83,6 +99,7 @@ def ensemble(
         "evaluator": evaluator,
         "seeds": seeds,
         "members": rows,
+        "searched": dict(zip(map(str, seeds), found_weights, strict=False)) if searching else None,
         "metrics": _summaries(fused),
         "reference": members[0].name,
         "differences": gaps,
@@ -176,7 +193,7 @@ def member(text: str) -> Member:
     arm = _one_of(arm, list(recipe["arms"]), text, "ARM")
     folders = {int(seed): folder.job(cell, arm, seed) for seed in recipe["seeds"]}
     keys = list(evaluator_keys(recipe["evaluators"]))
-    return Member(f"{folder.path.name}:{cell}/{arm}", folders, keys)
+    return Member(f"{folder.path.name}:{cell}/{arm}", folders, keys, recipe, cell)
 
 
 def _one_of(wanted: str, known: list[str], text: str, how: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from halpgraph.environment import peak_memory_mb
 from halpgraph.errors import HalpgraphError, RunError, UserError
 from halpgraph.files import write_json, write_text, write_with
 from halpgraph.folds import make_folds
-from halpgraph.judging import evaluate_all, once
+from halpgraph.judging import evaluate_all, once, parts_as_arrays, parts_of
 from halpgraph.recipe import Recipe
 from halpgraph.rundir import read_metrics
 from halpgraph.starts import find_start
@@ -67,10 +67,11 @@ def _arm(job: Job, data: DataSet) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     path = job.folder / "embeddings.npz"
     if not path.is_file():
-        write_embeddings(path, embed(_trained(job, data).method, data.store).numpy(), data)
+        method = _trained(job, data).method
+        write_embeddings(path, embed(method, data.store).numpy(), data, method.parts)
     z = read_embeddings(path)
     weights = trained_weights(job.folder / "checkpoint.pt", job.recipe)
-    evaluate_all(job.folder, job.recipe, job.seed, data, z, weights)
+    evaluate_all(job.folder, job.recipe, job.seed, data, z, weights, parts=read_parts(path))
     if not (job.folder / "job.json").is_file():
         spent = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
         write_json(job.folder / "job.json", spent | {"peak_memory_mb": peak_memory_mb()})
@@ -174,13 +175,16 @@ def begin(trainer: Trainer, start: Path | None) -> None:
         raise UserError(f"train.init_from: {start}: {error}") from None
 
 
-def write_embeddings(path: Path, z: np.ndarray[Any, Any], data: DataSet) -> None:
-    """Write ``z``, ``y`` and ``id`` of every graph."""
+def write_embeddings(
+    path: Path, z: np.ndarray[Any, Any], data: DataSet, parts: Mapping[str, int] | None = None
+) -> None:
+    """Write ``z``, ``y`` and ``id`` of every graph, and which columns are which stream."""
     if not np.isfinite(z).all():
         raise RunError(f"{path.parent}: the embeddings are not finite; try a smaller train.lr")
     content: dict[str, Any] = {"z": z.astype(np.float32), "id": data.store.id.cpu().numpy()}
     if data.y is not None:
         content["y"] = data.y
+    content |= parts_as_arrays(parts or {})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **content)
     write_with(path, lambda out: out.write(buffer.getvalue()))
@@ -188,9 +192,20 @@ def write_embeddings(path: Path, z: np.ndarray[Any, Any], data: DataSet) -> None
 
 def read_embeddings(path: Path) -> np.ndarray[Any, Any]:
     """Read the embeddings of a job. Shapes: [n, D]."""
+    return np.asarray(_read(path)["z"], dtype=np.float64)
+
+
+def read_parts(path: Path) -> dict[str, int]:
+    """Read which columns of a job's embeddings are which stream; empty where it is one thing."""
+    return parts_of(_read(path))
+
+
+def _read(path: Path) -> dict[str, np.ndarray[Any, Any]]:
     try:
         with np.load(path, allow_pickle=False) as content:
-            return np.asarray(content["z"], dtype=np.float64)
+            return {
+                name: content[name] for name in content.files if name in ("z", "parts", "widths")
+            }
     except Exception as error:
         raise RunError(
             f"{path}: damaged ({type(error).__name__}); remove it, it is made again"
@@ -231,9 +246,10 @@ def _floor(job: Job, data: DataSet) -> None:
 def _untrained(job: Job, data: DataSet) -> None:
     path = job.folder / "embeddings.npz"
     if not path.is_file():
-        trainer = Trainer(data.fit_store, job.recipe, job.seed)
-        write_embeddings(path, embed(trainer.method, data.store).numpy(), data)
-    evaluate_all(job.folder, job.recipe, job.seed, data, read_embeddings(path))
+        method = Trainer(data.fit_store, job.recipe, job.seed).method
+        write_embeddings(path, embed(method, data.store).numpy(), data, method.parts)
+    z, parts = read_embeddings(path), read_parts(path)
+    evaluate_all(job.folder, job.recipe, job.seed, data, z, parts=parts)
 
 
 def _features(job: Job, data: DataSet) -> None:

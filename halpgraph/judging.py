@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,7 @@ def evaluate_all(
     z: np.ndarray[Any, Any],
     weights: Weights | None = None,
     encoder: bool = True,
+    parts: Mapping[str, int] | None = None,
 ) -> None:
     """Judge one training by every evaluator of its recipe, and write what each found.
 
@@ -83,6 +84,7 @@ def evaluate_all(
         z: its embeddings.
         weights: reads the trained weights; None where nothing was trained.
         encoder: False for features that no encoder made: what trains one further is left out.
+        parts: names and widths of the streams that lie side by side in ``z``.
 
     Shapes: z [n, D].
     """
@@ -94,6 +96,7 @@ def evaluate_all(
         evaluator: Evaluator = registry.evaluators.build(spec, f"evaluators.{key}")
         if evaluator.needs_encoder and not encoder:
             continue
+        evaluator.parts = parts or {}
         work = partial(evaluator, z, data.y, folds, seed)
         if evaluator.needs_encoder:
             build = builder(recipe, seed, data, weights, device)
@@ -132,6 +135,21 @@ def _write_certainty(
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **content)
     write_with(path, lambda out: out.write(buffer.getvalue()))
+
+
+def parts_as_arrays(parts: Mapping[str, int]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return names and widths of streams as arrays of an embeddings file."""
+    if not parts:
+        return {}
+    return {"parts": np.array(list(parts)), "widths": np.array(list(parts.values()), np.int64)}
+
+
+def parts_of(content: Mapping[str, np.ndarray[Any, Any]]) -> dict[str, int]:
+    """Return names and widths of streams, as an embeddings file holds them."""
+    if "parts" not in content or "widths" not in content:
+        return {}
+    pairs = zip(content["parts"].tolist(), content["widths"].tolist(), strict=True)
+    return {str(name): int(width) for name, width in pairs}
 
 
 def evaluator_keys(specs: Sequence[Any]) -> dict[str, Any]:

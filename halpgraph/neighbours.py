@@ -49,7 +49,7 @@ def mined_nce(logits: Tensor, mined: Tensor) -> Tensor:
     Shapes: logits [B, 1 + K], mined [B, K] (bool) -> [].
 
     Reference: Guo et al., "AimCLR", AAAI 2022, eq. 9, https://arxiv.org/abs/2112.03590; Li et al.,
-    "CrosSCLR", CVPR 2021, eq. 6, https://arxiv.org/abs/2105.05838
+    "CrosSCLR", CVPR 2021, https://arxiv.org/abs/2104.14466
     """
     logs = F.log_softmax(logits, dim=1)
     extra = (logs[:, 1:] * mined).sum(1)  # [B]

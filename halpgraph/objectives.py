@@ -45,6 +45,29 @@ def unit_rows(z: Tensor, tiny: float = 1e-12) -> Tensor:
     return unit
 
 
+class _OfficialLoss(torch.autograd.Function):
+    """The loss of ``graphcl_official``; its gradient by the logits is softmax minus identity."""
+
+    @staticmethod
+    def forward(ctx: Any, u1: Tensor, u2: Tensor, temperature: float) -> Tensor:
+        logits = (u1 @ u2.t()).div_(temperature)  # [B, B]
+        positive = logits.diagonal().clone()  # [B]
+        below = logits.fill_diagonal_(-torch.inf).logsumexp(dim=1, keepdim=True)  # [B, 1]
+        ctx.save_for_backward(u1, u2, logits, below)
+        ctx.temperature = temperature
+        return (below[:, 0] - positive).mean()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        u1, u2, logits, below = ctx.saved_tensors
+        share = grads[0] / len(u1)  # []
+        g = (logits - below).exp_().mul_(share)  # [B, B]
+        g.diagonal().copy_(-share)
+        g = g.div_(ctx.temperature).to(u1.dtype)
+        return g @ u2, g.t() @ u1, None
+
+
 def nt_xent(
     z1: Tensor,
     z2: Tensor,
@@ -113,9 +136,8 @@ def graphcl_official(
     code, ``unsupervised_TU``, https://github.com/Shen-Lab/GraphCL
     """
     u1, u2 = _directions(z1, z2, unit, "graphcl_official")
-    across = u1 @ u2.t() / temperature  # [B, B]
-    positive = across.diagonal()  # [B]
-    return (_without_diagonal(across).logsumexp(dim=1) - positive).mean()
+    loss: Tensor = _OfficialLoss.apply(u1, u2, temperature)
+    return loss
 
 
 def info_nce(

@@ -83,9 +83,13 @@ class TrainSettings(_Section):
 
 
 class Arm(_Section):
-    """One variant of the recipe: what it is called, and what it sets differently."""
+    """One variant of the recipe: what it is called, and what it sets differently.
+
+    ``control`` is the arm it is compared with, where that is not the recipe's own control.
+    """
 
     label: str | None = None
+    control: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -143,6 +147,11 @@ class Recipe(_Section):
         for key, value in self.arms[name].set.items():
             assign(content, key, value, f"arms.{name}.set")
         return validate(content)
+
+    def control_of(self, arm: str) -> str | None:
+        """Return the arm that an arm is compared with; None where there is none."""
+        own = self.arms[arm].control or self.control
+        return None if own == arm else own
 
     def arm_label(self, name: str) -> str:
         """Return how an arm is called in tables."""
@@ -228,6 +237,12 @@ def _combinations(recipe: Recipe) -> list[str]:
     if recipe.control is not None and recipe.control not in recipe.arms:
         known = ", ".join(recipe.arms)
         problems.append(f"control: no arm is called {recipe.control!r} - arms: {known}")
+    problems += [
+        f"arms.{name}.control: no other arm is called {arm.control!r} - arms: "
+        f"{', '.join(other for other in recipe.arms if other != name)}"
+        for name, arm in recipe.arms.items()
+        if arm.control is not None and (arm.control not in recipe.arms or arm.control == name)
+    ]
     problems += schedule.problems(recipe.train)
     if "wl+embedding" in recipe.floors and "wl" not in recipe.floors:
         problems.append("floors: 'wl+embedding' is read beside 'wl': add 'wl'")

@@ -15,13 +15,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from halpgraph.errors import UserError, did_you_mean
 
-# Arguments the engine supplies; recipes cannot set them.
-WIRED = frozenset(
-    {
-        *("self", "in_channels", "num_codes", "layout", "persons"),
-        *("make_encoder", "about", "dim", "streams", "generator"),
-    }
-)
+# Arguments the engine supplies, by room; recipes cannot set them.
+WIRED: dict[str, frozenset[str]] = {
+    "views": frozenset({"self"}),
+    "encoders": frozenset({"self", "in_channels", "num_codes", "layout", "persons"}),
+    "methods": frozenset({"self", "make_encoder", "about"}),
+    "heads": frozenset({"self", "dim", "streams", "generator"}),
+    "evaluators": frozenset({"self"}),
+}
 
 
 class Registry:
@@ -112,7 +113,7 @@ class Registry:
         hints = get_type_hints(_init(cls), include_extras=True)
         fields: dict[str, Any] = {}
         for arg, par in inspect.signature(_init(cls)).parameters.items():
-            if arg in WIRED or par.kind in (par.VAR_POSITIONAL, par.VAR_KEYWORD):
+            if arg in WIRED[self.room] or par.kind in (par.VAR_POSITIONAL, par.VAR_KEYWORD):
                 continue
             default = ... if par.default is par.empty else par.default
             fields[arg] = (hints.get(arg, Any), default)

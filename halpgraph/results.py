@@ -100,15 +100,16 @@ def _rows(folder: RunDir, cell: str, recipe: Recipe, info: Entry) -> Iterator[En
                 "kind": _kind(recipe, arm),
                 "evaluator": key,
                 "evaluator_label": labels[key],
+                "control": recipe.control_of(arm),
                 "train_cpu_seconds": float(np.mean([_train_seconds(where) for where in folders])),
                 "folders": folders,
             }
 
 
 def _kind(recipe: Recipe, arm: str) -> str:
-    if recipe.control is None:
-        return "arm"
-    return "control" if arm == recipe.control else "treatment"
+    if arm == recipe.control:
+        return "control"
+    return "arm" if recipe.control_of(arm) is None else "treatment"
 
 
 def evaluator_label(spec: Entry, how: str) -> str:
@@ -149,13 +150,12 @@ def _differences(rows: Sequence[Entry], tables: dict[Any, Any]) -> list[Entry]:
 
 
 def _pairs(rows: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Yield what is compared: treatments with control and floors, WL + embedding with WL."""
+    """Yield what is compared: treatments with their control and floors, WL + embedding with WL."""
     known = {(row["row"], row["evaluator"]): row for row in rows}
-    others = sorted(
-        (row for row in rows if row["kind"] in ("control", "floor")), key=lambda r: r["kind"]
-    )
+    floors = [row for row in rows if row["kind"] == "floor"]
     for treatment in (row for row in rows if row["kind"] in ("treatment", "arm")):
-        for other in others:
+        controls = [row for row in rows if row["row"] == treatment.get("control")]
+        for other in [*controls, *floors]:
             same = other["evaluator"] == treatment["evaluator"]
             # A reference of another evaluator serves where it has none of this one: a floor.
             instead = other["kind"] == "floor"

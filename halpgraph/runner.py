@@ -139,9 +139,10 @@ def prepare(
 def _try(cell: Cell) -> None:
     arms = {name: cell.recipe.arm(name) for name in cell.recipe.arms}
     for name, recipe in arms.items():
-        if name != cell.recipe.control and recipe == arms.get(str(cell.recipe.control)):
+        control = cell.recipe.control_of(name)
+        if recipe == arms.get(str(control)):
             raise UserError(
-                f"arms.{name}: the same as its control {cell.recipe.control}, there is nothing to "
+                f"arms.{name}: the same as its control {control}, there is nothing to "
                 "compare; set something else in one of them"
             )
         pick_device(recipe.train.device)

@@ -21,7 +21,7 @@ from halpgraph.device import pick_device, threads
 from halpgraph.engine import embed
 from halpgraph.errors import UserError
 from halpgraph.jobs import trained_weights
-from halpgraph.judging import builder
+from halpgraph.judging import builder, parts_as_arrays
 from halpgraph.layout import Layout, make_layout
 from halpgraph.layout_map import map_layout
 from halpgraph.recipe import Recipe
@@ -71,7 +71,7 @@ def embed_on(
     with threads(1):
         method = builder(recipe, seed, data, trained_weights(checkpoint, recipe), device)()
         z = embed(method, data.store.to(device)).numpy()
-    return _arrays(z, data), notes
+    return _arrays(z, data) | parts_as_arrays(method.parts), notes
 
 
 def _rewritten(found: Prepared, own: Layout, persons: int) -> tuple[Prepared, list[str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from halpgraph.commands._options import Json, echo_json, score_words
+from halpgraph.commands._options import Data, Json, echo_json, score_words
 from halpgraph.errors import UserError
 
 
@@ -23,23 +23,31 @@ def ensemble(
         list[str], typer.Argument(help="Finished runs: RUN, RUN:ARM or RUN:CELL/ARM.")
     ],
     weights: Annotated[
-        str | None, typer.Option(help="One a member, separated by commas (default: equal).")
+        str | None,
+        typer.Option(
+            help="One a member, separated by commas; or 'search': inside the training part "
+            "(default: equal)."
+        ),
     ] = None,
     evaluator: Annotated[
         str | None, typer.Option(help="Whose scores (default: the first of the first run).")
     ] = None,
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Add up the scores of several streams clip by clip, and judge the sum.
 
-    Weights are yours: they are never searched on the test labels. Nothing is written into the runs.
+    Weights are equal or yours; only `--weights search` looks for them, by inner splits of the
+    training part. They never depend on the test labels. Nothing is written into the runs.
     """
     from halpgraph.ensemble import ensemble as fuse
 
-    found = fuse(members, _numbers(weights), evaluator)
+    found = fuse(members, _numbers(weights), evaluator, data)
     if as_json:
         echo_json(found)
         return
+    for seed, shares in (found["searched"] or {}).items():
+        typer.echo(f"seed {seed}: weights {', '.join(f'{share:.1f}' for share in shares)}")
     for row in found["members"]:
         typer.echo(f"{row['weight']:.3f} x {row['name']}: accuracy {_accuracy(row)}")
     typer.echo(f"together: accuracy {_accuracy(found)}")
@@ -62,10 +70,14 @@ def _gap(gap: dict[str, Any]) -> str:
     return f"{'  '.join(words)}  ({gap['verdict']})"
 
 
-def _numbers(text: str | None) -> list[float] | None:
+def _numbers(text: str | None) -> list[float] | Literal["search"] | None:
     if text is None:
         return None
+    if text == "search":
+        return "search"
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"--weights {text}: not numbers; write them as 0.6,0.6,0.4") from None
+        raise UserError(
+            f"--weights {text}: not numbers; write them as 0.6,0.6,0.4, or search"
+        ) from None

@@ -54,9 +54,10 @@ class GraphStore:
         )
 
     @cached_property
-    def _edge_ptr(self) -> Tensor:
-        """Start of each graph's edges. Shapes: [n + 1]."""
-        return self.rowptr[self.ptr]
+    def _places(self) -> tuple[Tensor, Tensor]:
+        """Where each graph's nodes and edges start, and how many there are. Shapes: [2, n] each."""
+        ptr = torch.stack([self.ptr, self.rowptr[self.ptr]])  # [2, n + 1]
+        return ptr[:, :-1].contiguous(), ptr.diff()
 
     def __getstate__(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}
@@ -100,7 +101,10 @@ class GraphStore:
         if takes != "graph":
             raise UserError("needs skeletons, these graphs have no poses; use gin")
         if stream not in (None, "joint", "graph"):
-            raise UserError(f"stream {stream}: needs skeletons, these graphs have no poses")
+            raise UserError(
+                f"stream {stream}: needs skeletons, these graphs have no poses; "
+                "use stream joint, which shows graphs as they are"
+            )
         return {"num_codes": self.num_codes, "in_channels": self.x.size(1)}
 
     def source(self, ids: LongTensor | Tensor) -> Batch:
@@ -137,27 +141,34 @@ class GraphStore:
         first, last = (int(end) for end in ids.aminmax())
         if first < 0 or last >= len(self):
             raise IndexError(f"graphs {first} to {last} of {len(self)} (from 0)")
-        if torch.equal(ids, torch.arange(first, first + ids.numel(), device=ids.device)):
+        row = last - first + 1 == ids.numel()
+        if row and torch.equal(ids, torch.arange(first, last + 1, device=ids.device)):
             return slice_batch(self._whole, first, last + 1)
         return self._gather(ids)
 
     def _gather(self, ids: Tensor) -> Batch:
-        nodes, ptr, node_shift = _ranges(self.ptr, ids)
-        edges, edge_ptr, edge_shift = _ranges(self._edge_ptr, ids)
-        graphs = torch.arange(ids.numel(), device=ids.device)
-        batch = graphs.repeat_interleave(ptr.diff(), output_size=nodes.numel())  # [N]
-        moved = node_shift.repeat_interleave(edge_ptr.diff(), output_size=edges.numel())  # [E]
-        rowptr = self.rowptr.new_empty(nodes.numel() + 1)
-        torch.sub(self.rowptr[nodes], edge_shift[batch], out=rowptr[:-1])
-        rowptr[-1] = edges.numel()
+        start, count = (t.index_select(1, ids) for t in self._places)  # [2, B]
+        new = start.new_zeros(2, ids.numel() + 1)
+        torch.cumsum(count, 1, out=new[:, 1:])
+        num_nodes, num_edges = new[:, -1].tolist()
+        node_shift, edge_shift = start - new[:, :-1]  # [B] each: old minus new start
+        batch = torch.repeat_interleave(count[0], output_size=num_nodes)  # [N]
+        owner = torch.repeat_interleave(count[1], output_size=num_edges)  # [E]
+        nodes = torch.arange(num_nodes, device=ids.device).add_(node_shift.index_select(0, batch))
+        edges = torch.arange(num_edges, device=ids.device).add_(edge_shift.index_select(0, owner))
+        rowptr = self.rowptr.new_full((num_nodes + 1,), num_edges)
+        old = self.rowptr.index_select(0, nodes)
+        torch.sub(old, edge_shift.index_select(0, batch), out=rowptr[:-1])
         targets = {} if self.y is None else {"y": self.y[ids]}
         return make_batch(
             x=self.x.index_select(0, nodes),
             codes=self.codes.index_select(0, nodes),
             num_codes=self.num_codes,
-            edge_index=self.edge_index.index_select(1, edges).sub_(moved),
+            edge_index=self.edge_index.index_select(1, edges).sub_(
+                node_shift.index_select(0, owner)
+            ),
             rowptr=rowptr,
-            ptr=ptr,
+            ptr=new[0],
             batch=batch,
             id=self.id[ids],
             **targets,
@@ -200,18 +211,3 @@ class GraphStore:
                 total.update(value.detach().cpu().contiguous().numpy().data)
         total.update(f"num_codes {self.num_codes}".encode())
         return total.hexdigest()
-
-
-def _ranges(ptr: Tensor, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return positions, new pointers and shift (old minus new start) of some ranges.
-
-    Shapes: ptr [n + 1], ids [B] -> [sum of sizes], [B + 1], [B].
-    """
-    counts = ptr.diff()[ids]  # [B]
-    new = torch.zeros(ids.numel() + 1, dtype=torch.long, device=ids.device)
-    torch.cumsum(counts, 0, out=new[1:])
-    total = int(new[-1])
-    shift = ptr[ids] - new[:-1]  # [B]
-    positions = torch.arange(total, device=ids.device)
-    positions += shift.repeat_interleave(counts, output_size=total)
-    return positions, new, shift

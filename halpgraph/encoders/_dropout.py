@@ -13,15 +13,17 @@ class Dropout(Draws):
 
     Args:
         share: of values that are zeroed, 0 to 1.
+        planes: zero whole planes, a draw for each of the first two axes, instead of values.
     """
 
-    def __init__(self, share: float) -> None:
+    def __init__(self, share: float, planes: bool = False) -> None:
         super().__init__()
-        self.share = share
+        self.share, self.planes = share, planes
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the values left, or all of them in evaluation. Shapes: any -> same."""
         if not self.training or self.share == 0:
             return x
-        keep = torch.empty_like(x).bernoulli_(1 - self.share, generator=self.next(x.device))
+        like = x[:, :, :1, :1] if self.planes else x
+        keep = torch.empty_like(like).bernoulli_(1 - self.share, generator=self.next(x.device))
         return x * keep.div_(1 - self.share)

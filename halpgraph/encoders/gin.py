@@ -13,6 +13,7 @@ from torch_geometric.data import Batch
 
 from halpgraph.batch import join, node_features, written_out
 from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._part_norm import relu_norm
 from halpgraph.errors import UserError
 from halpgraph.ops import Readout, lookup, neighbour_sum, neighbour_sum_relu, pool
 from halpgraph.registry import encoders
@@ -41,11 +42,7 @@ class GINLayer(nn.Module):
         Shapes: h [N, width] -> [N, hidden].
         """
         h = self.first(batch) if h is None else self.sum(h @ self.inner.weight.t(), batch)
-        h = F.relu(self.outer(h), inplace=True)
-        if len(parts) == 1:
-            out: Tensor = self.norm(h)
-            return out
-        return torch.cat([self.norm(part) for part in h.split(parts)])  # [N, hidden]
+        return relu_norm(self.outer(h), self.norm, parts)  # [N, hidden]
 
     def first(self, batch: Batch) -> Tensor:
         """Return the first half of the first layer, from codes and dense features.

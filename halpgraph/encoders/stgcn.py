@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._adaptive import AdaptiveConvolution
 from halpgraph.encoders._bones import BoneConvolution
 from halpgraph.encoders._dropout import Dropout
 from halpgraph.encoders._partitions import Partition, matrices
-from halpgraph.encoders._poses import checked, mean_over_bodies, slots
+from halpgraph.encoders._poses import checked, mean_over_bodies
 from halpgraph.errors import UserError
 from halpgraph.layout import Layout
+from halpgraph.persons import slots
 from halpgraph.registry import encoders
 
 Blocks = list[tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=8)]]]
@@ -41,6 +43,7 @@ class Block(nn.Module):
         stride: of the temporal convolution.
         dropout: share of values dropped after it.
         shortcut: whether there is a residual connection.
+        adaptive: whether links between any two joints are learned.
     """
 
     def __init__(
@@ -53,9 +56,14 @@ class Block(nn.Module):
         stride: int,
         dropout: float,
         shortcut: bool,
+        adaptive: bool = False,
     ) -> None:
         super().__init__()
-        self.spatial = BoneConvolution(width, out, adjacency, layout)
+        self.spatial: nn.Module = (
+            AdaptiveConvolution(width, out, adjacency)
+            if adaptive
+            else BoneConvolution(width, out, adjacency, layout)
+        )
         self.norm1 = nn.BatchNorm2d(out)
         self.temporal = nn.Conv2d(out, out, (kernel, 1), (stride, 1), (kernel // 2, 0))
         self.norm2 = nn.BatchNorm2d(out)
@@ -97,12 +105,15 @@ class STGCN(Encoder):
         dropout: share of values dropped in every block but the first.
         empty_bodies: ``skip`` those that are not there; or ``average`` over all M slots, the empty
             ones encoded as zeros, as published.
+        adaptive: learned links between any two joints, beside the skeleton's own; with ``full`` and
+            ``inout`` much of A-GCN, without its data-dependent links: see ``_adaptive.py``.
 
     Raises:
         UserError: an even ``kernel``.
 
     Reference: Yan et al., AAAI 2018, https://arxiv.org/abs/1801.07455; "/4" as in Guo et al., AAAI
-    2022, https://arxiv.org/abs/2112.03590
+    2022, https://arxiv.org/abs/2112.03590; ``adaptive``: Shi et al., CVPR 2019,
+    https://arxiv.org/abs/1805.07694
     """
 
     takes: Literal["graph", "pose"] = "pose"
@@ -117,6 +128,7 @@ class STGCN(Encoder):
         kernel: Annotated[int, Field(ge=1, le=99)] = 9,
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         empty_bodies: Literal["skip", "average"] = "skip",
+        adaptive: bool = False,
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
@@ -130,7 +142,9 @@ class STGCN(Encoder):
             PRESETS[channels] if isinstance(channels, str) else channels
         ):
             drop = dropout if i else 0.0
-            self.blocks.append(Block(width, out, adjacency, layout, kernel, stride, drop, i > 0))
+            self.blocks.append(
+                Block(width, out, adjacency, layout, kernel, stride, drop, i > 0, adaptive)
+            )
             width = out
         self.out_channels = width
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from halpgraph.reports.source import Cell, Row, label_of
-from halpgraph.reports.tables import NOTHING, compared, ordered, with_interval
+from halpgraph.reports.tables import NOTHING, compared, minus_of, ordered, with_interval
 from halpgraph.reports.verdict import verdicts
 from halpgraph.reports.words import (
     NOT_MEASURED,
@@ -57,9 +57,9 @@ def _table(cell: Cell) -> Table:
         table.add_column(word, justify="right", no_wrap=True)
     treatment = compared(cell)
     if treatment is not None:
-        table.add_column(
-            f"{label_of(treatment)} minus row\n(95 % interval)", justify="right", no_wrap=True
-        )
+        many = len(cell.treatments()) > 1
+        what = "minus its control" if many else f"{label_of(treatment)} minus row"
+        table.add_column(f"{what}\n(95 % interval)", justify="right", no_wrap=not many)
     for row in ordered(cell.rows):
         label = Text(label_of(row) + (" *" if row is floor else ""))
         cells = [label, Text(_judge(row)), *_numbers(row, metric)]
@@ -83,6 +83,8 @@ def _numbers(row: Row, metric: str) -> list[Text]:
 
 
 def _minus(cell: Cell, row: Row, treatment: Row, metric: str) -> str:
+    if len(cell.treatments()) > 1:
+        return minus_of(cell, row, treatment, metric)
     if row.get("kind") == treatment.get("kind"):
         return ""
     found = difference(cell, treatment, row, metric)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halpgraph.reports.source import Cell, Row, Run, label_of
+from halpgraph.reports.verdict import control_of
 from halpgraph.reports.words import (
     HARD,
     NOT_MEASURED,
@@ -57,7 +58,9 @@ def results(cell: Cell) -> Table:
     metric, rows = primary(cell), ordered(cell.rows)
     others = [m for m in metrics_of(rows) if m != metric]
     floor, treatment = strongest_floor(cell, metric), compared(cell)
+    many = len(cell.treatments()) > 1
     minus = f"{label_of(treatment)} minus this row" if treatment else ""
+    minus = "minus its control" if treatment and many else minus
     header: tuple[str, ...] = ("Row", "Evaluator", metric_name(metric), f"95{HARD}% interval")
     header += ("sd over seeds",)
     header += ("sd over folds", *[metric_name(m) for m in others], *([minus] if minus else []))
@@ -69,7 +72,7 @@ def results(cell: Cell) -> Table:
         cells += [_spread(said, metric), show(said.get("sd_folds"), metric)]
         cells += [show(mean_of(row, m), m) for m in others]
         if treatment:
-            cells.append(_minus(cell, row, treatment, metric))
+            cells.append(minus_of(cell, row, treatment, metric))
         tag = "strongest floor" if row is floor else ""
         lines.append(Line(tuple(cells), str(row.get("kind", "")), tag))
     caption = cell.title + folds_of(cell.main(), metric)
@@ -89,8 +92,15 @@ def _spread(said: Row, metric: str) -> str:
     return show(said.get("sd_seeds"), metric)
 
 
-def _minus(cell: Cell, row: Row, treatment: Row, metric: str) -> str:
-    if row.get("kind") == treatment.get("kind"):  # other treatments are compared with the control
+def minus_of(cell: Cell, row: Row, treatment: Row, metric: str) -> str:
+    """Return the treatment minus a row; of several treatments, each of them minus its control."""
+    if len(cell.treatments()) > 1:
+        other = control_of(cell, row) if row.get("kind") in ("treatment", "arm") else None
+        found = difference(cell, row, other, metric)
+        if found is None or other is None:
+            return NOTHING
+        return f"{with_interval(found, metric)} to {label_of(other)}"
+    if row.get("kind") == treatment.get("kind"):
         return NOTHING
     found = difference(cell, treatment, row, metric)
     return with_interval(found, metric) if found else NOT_MEASURED

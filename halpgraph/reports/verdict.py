@@ -48,9 +48,7 @@ def verdicts(cell: Cell) -> list[Verdict]:
 
 def _verdict(cell: Cell, main: Row) -> Verdict:
     metric = primary(cell)
-    control = next(
-        (r for r in cell.rows if r.get("kind") == "control" and _same_evaluator(r, main)), None
-    )
+    control = control_of(cell, main)
     found = difference(cell, main, control, metric)
     if found is None or control is None or not is_number(found.get("mean")):
         text, tone = _alone(main, control, metric), "unknown"
@@ -61,8 +59,18 @@ def _verdict(cell: Cell, main: Row) -> Verdict:
     return Verdict(cell.name, cell.title, tone, text, _floor(cell, main, metric))
 
 
-def _same_evaluator(one: Row, other: Row) -> bool:
-    return one.get("evaluator") == other.get("evaluator")
+def control_of(cell: Cell, main: Row) -> Row | None:
+    """Return what a row is compared with: the arm it names, else the run's control."""
+    named = main.get("control")
+    return next(
+        (
+            row
+            for row in cell.rows
+            if row.get("evaluator") == main.get("evaluator")
+            and (row.get("row") == named if named else row.get("kind") == "control")
+        ),
+        None,
+    )
 
 
 def tone_of(found: Row, metric: str) -> str:

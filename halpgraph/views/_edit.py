@@ -60,12 +60,14 @@ def _any(masks: Sequence[Tensor | None]) -> Tensor | None:
 def apply(batch: Batch, edit: Edit) -> Batch:
     """Return the changed batch; tensors that nothing happens to are shared with the old one."""
     x, codes, num_codes = _features(batch, edit)
-    edge_index, rowptr = _edges(batch, edit)
+    number = None if edit.keep_nodes is None else _before(edit.keep_nodes)  # of nodes that stay
+    edge_index, rowptr = _edges(batch, edit, number)
     ptr, graph = batch.ptr, batch.batch
-    if edit.keep_nodes is not None:
+    if edit.keep_nodes is not None and number is not None:
         nodes = where_true(edit.keep_nodes)
         x, codes = x.index_select(0, nodes), codes.index_select(0, nodes)
-        ptr = _before(edit.keep_nodes).index_select(0, ptr)
+        rowptr = torch.cat([rowptr.index_select(0, nodes), rowptr[-1:]])
+        ptr = number.index_select(0, ptr)
         graph = graph_of_node(ptr, nodes.numel())
     return make_batch(
         x=x,
@@ -98,21 +100,16 @@ def _features(batch: Batch, edit: Edit) -> tuple[Tensor, Tensor, int]:
     return x, codes, num_codes
 
 
-def _edges(batch: Batch, edit: Edit) -> tuple[Tensor, Tensor]:
-    """Return edges and row pointers, nodes renumbered; the order of what stays is the old one."""
+def _edges(batch: Batch, edit: Edit, number: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return edges, their nodes renumbered, and the row pointers of all nodes, in the old order."""
     edge_index, rowptr = batch.edge_index, batch.rowptr
-    keep, number = _edges_that_stay(batch, edit), None
-    if edit.keep_nodes is not None:
-        number = _before(edit.keep_nodes)
+    keep = _edges_that_stay(batch, edit)
     if edit.new_edges is not None and edit.new_edges.size(1):
         edge_index, rowptr = _insert(batch, keep, edit.new_edges)
         edge_index = edge_index if number is None else _pick(edge_index, None, number)
     elif keep is not None:
         edge_index = _pick(edge_index, where_true(keep), number)
         rowptr = _before(keep).index_select(0, rowptr)
-    if edit.keep_nodes is not None:
-        rows = where_true(edit.keep_nodes)
-        rowptr = torch.cat([rowptr.index_select(0, rows), rowptr[-1:]])
     return edge_index, rowptr
 
 

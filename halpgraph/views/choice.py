@@ -62,7 +62,7 @@ class Choice(GraphView):
             drawn == i if chosen is None else (drawn == i) & chosen for i in range(len(self.of))
         ]
         pairs = list(zip(self.of, mine, strict=True))
-        edits = [v.edit(batch, m, generator) for v, m in pairs if isinstance(v, EditView)]
+        edits = [v.plan(batch, m, generator) for v, m in pairs if isinstance(v, EditView)]
         out = apply(batch, merge(edits)) if edits else batch
         for view, graphs in pairs:
             if not isinstance(view, EditView | LinearView):

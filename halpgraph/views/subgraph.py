@@ -50,27 +50,27 @@ class Subgraph(EditView):
         sizes = batch.ptr.diff()
         change = sizes > 0 if chosen is None else chosen & (sizes > 0)
         wanted = share(sizes, self.keep).clamp(min=1)
-        taken = torch.repeat_interleave(~change, sizes, output_size=batch.batch.numel())
+        taken = (~change).index_select(0, batch.batch)
         graphs = where_true(change)
         start = one_of(batch.ptr.index_select(0, graphs), sizes.index_select(0, graphs), generator)
-        short = where_true(self._piece(batch, start, wanted, taken, generator) > 0)
+        short = where_true(self._piece(batch, graphs, start, wanted, taken, generator) > 0)
         if short.numel():
             start, wanted = _restart(batch, short, wanted, taken, generator)
-            self._piece(batch, start, wanted, taken, generator)
+            self._piece(batch, short, start, wanted, taken, generator)
         return Edit(keep_nodes=taken)
 
     def _piece(
         self,
         batch: Batch,
+        graphs: Tensor,
         start: Tensor,
         wanted: Tensor,
         taken: Tensor,
         generator: Generator | None,
     ) -> Tensor:
-        """Grow a piece from each start and return by how many nodes it falls short."""
+        """Grow a piece of some graphs from a start in each; return by how much each falls short."""
         taken.index_fill_(0, start, True)
         room = torch.zeros_like(wanted)
-        graphs = batch.batch.index_select(0, start)
         room.index_copy_(0, graphs, wanted.index_select(0, graphs) - 1)
         (grow if self.grow == "bfs" else walk)(batch, start, taken, room, generator)
         return room

@@ -26,11 +26,15 @@ NEEDED: dict[str, dict[str, Any]] = {
     "choice": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "compose": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "drop_nodes": {"ratio": 0.3},  # of graphs so small, the default ratios change nothing
+    "isc": {"partners": [{"name": "stgcn", "channels": [[8, 2], [8, 2]]}], "bank": 32},
     "mask_features": {"ratio": 0.3},
+    "cmd": {"bank": 32, "momentum": 0.9, "neighbours": 16},
+    "crosclr": {"bank": 32, "momentum": 0.9, "start": 1},
     "moco": {"bank": 32, "momentum": 0.9},  # full after two epochs of so few graphs
     "perturb_edges": {"ratio": 0.3},
 }
 NEEDED |= {"bigru": {"hidden": 8}, "stgcn": {"channels": "cpu"}}  # the published are slow here
+NEEDED |= {"hcn": {"width": 8, "rows": 1}}
 WIRED = {"num_codes": 3, "in_channels": 0}
 
 

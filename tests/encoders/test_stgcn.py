@@ -28,8 +28,11 @@ def make(seed: int = 0, **settings: Any) -> STGCN:
     wired = {"in_channels": 3, "layout": get_layout("kinect20"), "persons": 2}
     spec = {"name": "stgcn", "channels": SMALL, "dropout": 0, **settings}
     encoder: STGCN = registry.encoders.build(spec, "encoder", **wired)
-    for block in encoder.blocks:  # importance that is not one everywhere
-        nn.init.uniform_(block.spatial.importance, 0.5, 1.5)
+    for block in encoder.blocks:  # importance that is not one everywhere, links that are not zero
+        if settings.get("adaptive"):
+            nn.init.uniform_(block.spatial.free, -0.3, 0.3)
+        else:
+            nn.init.uniform_(block.spatial.importance, 0.5, 1.5)
     return encoder
 
 
@@ -42,7 +45,10 @@ def block_written_out(block: Block, x: Tensor, adjacency: Tensor) -> Tensor:
     weight, bias = block.spatial.weights.weight, block.spatial.weights.bias
     y = F.conv2d(x, weight[:, :, None, None], bias)
     y = y.view(x.size(0), len(adjacency), -1, *x.shape[2:])  # [R, K, C', T, V]
-    y = torch.einsum("nkctv,kvw->nctw", y, adjacency * block.spatial.importance)
+    spatial = block.spatial
+    adaptive = hasattr(spatial, "free")
+    graph = adjacency + spatial.free if adaptive else adjacency * spatial.importance
+    y = torch.einsum("nkctv,kvw->nctw", y, graph)
     y = block.norm2(block.temporal(torch.relu(block.norm1(y))))
     return torch.relu(y if block.shortcut is None else y + block.shortcut(x[:, :, :: block.stride]))
 
@@ -66,15 +72,16 @@ def written_out(encoder: STGCN, batch: Batch, strategy: Any, average: bool) -> T
     return torch.stack([rows.mean((0, 2, 3)) for rows in x.split(counts)])
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("empty_bodies", ["skip", "average"])
 @pytest.mark.parametrize("partition", ["stgcn", "inout", "uniform", "distance"])
 def test_equals_the_published_form_in_values_and_gradients(
-    partition: str, empty_bodies: str
+    partition: str, empty_bodies: str, adaptive: bool
 ) -> None:
     batch = example()
     batch.pose = batch.pose.double()
-    ours = make(partition=partition, empty_bodies=empty_bodies).double()
-    theirs = make(partition=partition, empty_bodies=empty_bodies).double()
+    settings = {"partition": partition, "empty_bodies": empty_bodies, "adaptive": adaptive}
+    ours, theirs = make(**settings).double(), make(**settings).double()
     mine = ours(batch).graph
     wanted = written_out(theirs, batch, partition, empty_bodies == "average")
     torch.testing.assert_close(mine, wanted, rtol=1e-9, atol=1e-9)
@@ -85,6 +92,24 @@ def test_equals_the_published_form_in_values_and_gradients(
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-7, atol=1e-9, msg=name)
     for a, b in zip(ours.buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+def test_adaptive_links_start_at_nothing_and_reach_beyond_the_bones() -> None:
+    wired = {"in_channels": 3, "layout": get_layout("kinect20"), "persons": 2}
+    spec = {"name": "stgcn", "channels": SMALL, "dropout": 0}
+    plain = registry.encoders.build(spec, **wired)
+    free = registry.encoders.build({**spec, "adaptive": True}, **wired)
+    known = plain.state_dict()
+    for name, value in free.state_dict().items():
+        if not name.endswith(".free"):
+            value.copy_(known[name])
+    batch = example()
+    out = free(batch).graph
+    torch.testing.assert_close(out, plain(batch).graph, rtol=1e-3, atol=1e-4)
+    (out * torch.randn_like(out)).sum().backward()
+    apart = matrices(free.layout, "stgcn") == 0
+    for block in free.blocks:
+        assert float(block.spatial.free.grad[apart].abs().max()) > 0
 
 
 def test_a_clip_without_a_second_body_is_not_halved_unless_asked() -> None:
@@ -144,8 +169,9 @@ def test_dropout_zeroes_its_share_and_keeps_the_mean() -> None:
     assert out.unique().tolist() == pytest.approx([0, 1 / 0.75])
 
 
-def test_bfloat16_is_near_and_trains() -> None:
-    batch, encoder = example(), make()
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_bfloat16_is_near_and_trains(adaptive: bool) -> None:
+    batch, encoder = example(), make(adaptive=adaptive)
     exact = encoder(batch).graph
     with torch.autocast("cpu", dtype=torch.bfloat16):
         near = encoder(batch).graph

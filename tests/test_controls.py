@@ -1,0 +1,60 @@
+"""Arms with controls of their own: who is compared with whom, in scores, words and tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small import small_data, small_recipe
+
+from halpgraph.errors import UserError
+from halpgraph.recipe import Recipe
+from halpgraph.reports.source import read_run
+from halpgraph.reports.tables import results
+from halpgraph.reports.verdict import verdicts
+from halpgraph.runner import run
+
+
+def family(**changes: str) -> Recipe:
+    official = {"method.variant": "official"}
+    arms = {
+        "graphcl": {"label": "GraphCL", "set": {"head": None}},
+        "halp": {"label": "GraphCL + HaLP"},
+        "official": {"label": "Official", "set": {"head": None, **official}},
+        "official_halp": {"label": "Official + HaLP", "control": "official", "set": official},
+    }
+    arms["official_halp"] |= changes
+    return small_recipe(arms=arms, control="graphcl", train__epochs=1, seeds=[0, 1])
+
+
+def test_each_arm_is_compared_with_its_own_control(tmp_path: Path) -> None:
+    finished = run(family(), runs=tmp_path, dataset=small_data(), quiet=True, jobs=1)
+    cell = read_run(finished.path).cells[0]
+    pairs = {(d["treatment"], d["reference"]) for d in cell.differences}
+    assert pairs == {
+        ("halp", "graphcl"),
+        ("official", "graphcl"),
+        ("official_halp", "official"),
+    }
+    said = " ".join(v.text for v in verdicts(cell))
+    assert "Official + HaLP and Official:" in said or "than Official:" in said
+    lines = {line.cells[0]: line.cells[-1] for line in results(cell).lines}
+    assert lines["Official + HaLP"].endswith("to Official")
+    assert lines["Official"].endswith("to GraphCL")
+    assert results(cell).header[-1] == "minus its control"
+
+
+@pytest.mark.parametrize("name", ["nobody", "official_halp"])
+def test_a_control_must_be_another_arm(name: str) -> None:
+    with pytest.raises(UserError, match=r"arms\.official_halp\.control: no other arm is called"):
+        family(control=name)
+
+
+def test_an_arm_like_its_own_control_is_refused(tmp_path: Path) -> None:
+    recipe = family()
+    twin = recipe.arms["official_halp"].model_copy(
+        update={"set": {"head": None, "method.variant": "official"}}
+    )
+    recipe = recipe.model_copy(update={"arms": {**recipe.arms, "official_halp": twin}})
+    with pytest.raises(UserError, match="official_halp: the same as its control official"):
+        run(recipe, runs=tmp_path, dataset=small_data(), quiet=True, jobs=1)
