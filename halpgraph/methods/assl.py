@@ -13,10 +13,13 @@ from torch_geometric.data import Batch
 
 from halpgraph.adversary import reverse
 from halpgraph.contracts import About, Encoder, Method, Step, View
+from halpgraph.draws import Draws
 from halpgraph.errors import UserError
 from halpgraph.memory import KeyBank
+from halpgraph.methods._neighbourhood import around, closeness, mean_where, told_apart
+from halpgraph.methods._regenerate import check_poses, decoder_for, error, hide_cells, truth
 from halpgraph.methods._shown import ShownLabels
-from halpgraph.objectives import unit_rows
+from halpgraph.pose import clip_of_body, with_pose
 from halpgraph.registry import methods
 from halpgraph.streams import Stream, derive
 
@@ -28,11 +31,12 @@ class ASSL(Method):
     """Semi-supervised: few labels, inpainting, and neighbours that couple the two.
 
     Of the paper this has the four parts; no code of it was released, and beyond its abstract little
-    was at hand, so that what is written here in detail is this package's choice. With ``z`` the
-    encoder's feature of a view, ``p = softmax(classifier(z))`` and a bank of the last features::
+    was at hand, so that what is written here in detail is this package's choice. With z the
+    encoder's feature of a view x, h that of x with holes, p = softmax(classifier(z)), and a bank of
+    the last features z::
 
         loss =   labelled      mean over the batch's labelled clips of  -log p_y
-               + inpainting  * error of the clip regenerated from the feature of its masked copy
+               + inpainting  * mean (decoder(h) - x)^2 over the persons who are there
                + consistency * mean over the batch's unlabelled clips of  KL(q || p)
                + adversary   * (mean over labelled clips l of  -log judge(z_l)
                                 + mean over their neighbours u of  -log(1 - judge(z_u))) / 2
@@ -42,16 +46,19 @@ class ASSL(Method):
     label is read, nor is ``y`` of a batch. Batches come as for any method, so that some have few
     labelled clips or none; that term is 0 there.
 
+    Inpainting: ``hidden_share`` of the (frame, joint) cells of every clip are zero in its copy with
+    holes; the decoder is a GRU that is shown h at every frame and tells the whole clip.
+
     Neighbours are found by cosine in the batch and the bank together, a clip's own older feature
     left out. ``q`` is the mean opinion of the ``neighbours`` nearest clips, without gradient: the
     label of one whose label is shown, else what the classifier, as it is now, says of its feature.
 
     The judge tells labelled clips, of batch and bank, from the ``neighbours`` unlabelled ones that
     lie nearest to each: those that ought to be of the same class. A neighbour counts as often as it
-    is one. Both sides have the same mix of new and old features, which hence tells the judge
-    nothing. It is a hidden layer on standardised features; the gradient that reaches the encoder is
-    turned (of both sides, those of the batch), so that it learns to be indistinguishable. Without
-    labelled clips in batch and bank the term is 0.
+    is one. Both sides are a mix of new and old features, so that age tells the judge little. It is
+    a hidden layer on standardised features; the gradient that reaches the encoder is turned (of
+    both sides, those of the batch), so that it learns to make them alike. Without labelled clips in
+    batch and bank the term is 0.
 
     Args:
         make_encoder: makes a fresh encoder of a stream.
@@ -61,11 +68,19 @@ class ASSL(Method):
         balanced: the same share of every class, at least one; otherwise drawn from all.
         neighbours: how many are a clip's neighbourhood.
         bank: how many past features are kept.
+        hidden_share: of the cells of a clip.
+        decoder: width of the decoder's GRU.
         judge: width of the judge's hidden layer.
-        inpainting: weight of the term of that name; likewise ``consistency`` and ``adversary``.
+        inpainting: weight of the term of that name; at 0 nothing is inpainted.
+        consistency: weight of what neighbours say.
+        adversary: weight of what the judge says, in both directions.
 
-    Cost: two encoder passes with gradient (the view and its masked copy), none without, and the
-    decoder's.
+    Cost: a step encodes each clip twice with gradient, once with holes, and decodes it once; at
+    ``inpainting: 0`` it encodes each clip once.
+
+    Raises:
+        UserError: no labels that may be learnt from, graphs that are no skeletons, an encoder that
+            is not of skeletons.
 
     Reference: Si et al., "Adversarial Self-Supervised Learning for Semi-Supervised 3D Action
     Recognition", ECCV 2020, https://arxiv.org/abs/2007.05934
@@ -82,6 +97,8 @@ class ASSL(Method):
         balanced: bool = True,
         neighbours: Annotated[int, Field(ge=1)] = 5,
         bank: Annotated[int, Field(ge=1)] = 512,
+        hidden_share: Annotated[float, Field(gt=0, lt=1)] = 0.3,
+        decoder: Annotated[int, Field(ge=1)] = 128,
         judge: Annotated[int, Field(ge=1)] = 128,
         inpainting: Weight = 1.0,
         consistency: Weight = 1.0,
@@ -90,8 +107,10 @@ class ASSL(Method):
         super().__init__()
         self.stream, self.streams, self.neighbours = stream, (stream,), neighbours
         self.inpainting, self.consistency, self.adversary = inpainting, consistency, adversary
+        self.hidden_share = hidden_share
         self.shown = ShownLabels(about, labelled, balanced, "assl")
         self.encoder = make_encoder(stream)
+        check_poses("assl", about, self.encoder)
         width = self.encoder.out_channels
         self.classifier = nn.Linear(width, self.shown.count)
         self.judge = nn.Sequential(
@@ -100,6 +119,8 @@ class ASSL(Method):
             nn.LeakyReLU(0.2),
             nn.Linear(judge, 1),
         )
+        self.decoder = decoder_for(self.encoder, decoder) if inpainting else None
+        self.draws = Draws()
         self.bank, self.bank_ids = KeyBank(bank, width), KeyBank(bank, 1)
         self.bank_ids.keys = self.bank_ids.keys.long()
         self._fresh: tuple[Tensor, Tensor] | None = None
@@ -121,12 +142,25 @@ class ASSL(Method):
         if len(views) != self.n_views:
             raise UserError(f"method assl: needs 1 view, got {len(views)}")
         batch = derive(views[0], self.stream)
-        z = self.encoder(batch).graph.float()  # [B, D]
+        terms = {}
+        if self.decoder is None:
+            z = self.encoder(batch).graph.float()  # [B, D]
+        else:
+            holes = self._with_holes(batch)
+            feature, z = (f.graph.float() for f in self.encoder.encode([holes, batch]))
+            wanted, mask = truth(batch, self.encoder.persons)  # type: ignore[arg-type]
+            told = self.decoder(feature, len(wanted)).float()
+            terms["inpainting"] = self.inpainting * error(told, wanted, mask)
         with torch.autocast(z.device.type, enabled=False):
-            terms = self._relations(z, batch.id)
+            terms |= self._relations(z, batch.id)
         if self.training:
             self._fresh = (z.detach(), batch.id[:, None])
         return Step(terms)
+
+    def _with_holes(self, batch: Batch) -> Batch:
+        random = self.draws.next(batch.pose.device)
+        holes = hide_cells(batch.pose, clip_of_body(batch), self.hidden_share, random)
+        return with_pose(batch, holes)
 
     def _relations(self, z: Tensor, ids: Tensor) -> dict[str, Tensor]:
         """Return what labels and neighbours say of a batch. Shapes: z [B, D], ids [B]."""
@@ -160,47 +194,3 @@ class ASSL(Method):
         """Return the encoder's features. Shapes: [B, D]."""
         graph: Tensor = self.encoder(derive(batch, self.stream)).graph
         return graph
-
-
-@torch.no_grad()
-def closeness(rows: Tensor, ids: Tensor) -> Tensor:
-    """Return the cosines of features, ``-inf`` between those of the same clip.
-
-    Shapes: rows [P, D], ids [P] -> [P, P].
-    """
-    unit = unit_rows(rows)
-    return (unit @ unit.t()).masked_fill_(ids[:, None] == ids, -torch.inf)
-
-
-@torch.no_grad()
-def around(similar: Tensor, opinions: Tensor, count: int) -> Tensor:
-    """Return the mean opinion of each row's nearest clips; zeros where there is no other clip.
-
-    Shapes: similar [B, P], opinions [P, classes] -> [B, classes].
-    """
-    value, near = similar.topk(min(count, similar.size(1)), dim=1)  # [B, n]
-    there = (value > -torch.inf).to(opinions)[..., None]  # [B, n, 1]
-    return (opinions[near] * there).sum(1) / there.sum(1).clamp(min=1)
-
-
-def told_apart(found: Tensor, label: Tensor, similar: Tensor, count: int) -> Tensor:
-    """Return the judge's cross entropy between labelled clips and their unlabelled neighbours.
-
-    Both sides weigh the same; of the neighbours each counts as often as it is one. 0 where there
-    are no pairs.
-
-    Shapes: found [P] (the judge's logits), label [P] (-1: hidden), similar [P, P] -> [].
-    """
-    hidden = label < 0
-    value, near = similar.masked_fill(~hidden, -torch.inf).topk(min(count, len(label)), dim=1)
-    pairs = ((value > -torch.inf) & ~hidden[:, None]).to(found)  # [P, n]
-    times = torch.zeros_like(found).index_add_(0, near.flatten(), pairs.flatten())  # [P]
-    labelled = pairs.amax(1)  # [P]: 1 where a labelled clip has neighbours
-    real = (labelled * F.softplus(-found)).sum() / labelled.sum().clamp(min=1)
-    fake = (times * F.softplus(found)).sum() / times.sum().clamp(min=1)
-    return (real + fake) / 2
-
-
-def mean_where(value: Tensor, where: Tensor) -> Tensor:
-    """Return the mean of some rows, 0 of none. Shapes: value [B], where [B] (bool) -> []."""
-    return (value * where).sum() / where.sum().clamp(min=1)

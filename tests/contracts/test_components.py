@@ -23,6 +23,7 @@ from halpgraph.folds import stratified
 from halpgraph.streams import derive
 
 NEEDED: dict[str, dict[str, Any]] = {
+    "assl": {"bank": 32, "labelled": 0.5},
     "choice": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "compose": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "drop_nodes": {"ratio": 0.3},  # of graphs so small, the default ratios change nothing

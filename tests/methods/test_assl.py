@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import math
 from dataclasses import replace
@@ -19,7 +20,8 @@ from halpgraph.data.dataset import DataSet
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
 from halpgraph.folds import make_folds
-from halpgraph.methods.assl import around, closeness, told_apart
+from halpgraph.methods._neighbourhood import around, closeness, told_apart
+from halpgraph.pose import with_pose
 from halpgraph.runner import prepare
 from halpgraph.streams import derive
 
@@ -187,6 +189,42 @@ def test_whole_steps_are_those_of_a_plain_assl() -> None:
     torch.testing.assert_close(method.bank.newest(), newest)
 
 
+def test_the_clip_is_told_whole_from_its_copy_with_holes() -> None:
+    train = trainer(data=small_skeletons(persons=2), method__inpainting=0.5)
+    method, batch = train.method, view(train)
+    before, twin = torch.get_rng_state(), copy.deepcopy(method)
+    term = method([batch]).terms["inpainting"]
+    assert torch.equal(torch.get_rng_state(), before)
+    pose = batch.pose.clone()  # [R, T, C, V]
+    random = twin.draws.next()
+    draws = torch.rand(batch.num_graphs, 16 * 20, generator=random)
+    bodies, squares = batch.body_ptr.tolist(), []
+    for clip in range(batch.num_graphs):
+        for cell in draws[clip].argsort(descending=True)[: round(0.3 * 16 * 20)].tolist():
+            pose[bodies[clip] : bodies[clip + 1], cell // 20, :, cell % 20] = 0
+    told = twin.decoder(twin.encoder(with_pose(batch, pose)).graph, 16)  # [T, B, M * C * V]
+    for clip in range(batch.num_graphs):
+        for body in range(bodies[clip], bodies[clip + 1]):
+            at = int(batch.person[body]) * 60
+            frames = told[:, clip, at : at + 60].reshape(16, 3, 20)
+            squares.append((frames - batch.pose[body]) ** 2)
+    assert len(squares) > batch.num_graphs
+    torch.testing.assert_close(term, 0.5 * torch.stack(squares).mean())
+    assert all(grad.abs().sum() > 0 for grad in gradients(term, method.decoder))
+    assert all(grad.abs().sum() == 0 for grad in gradients(term, method.classifier))
+    assert not torch.equal(method([batch]).terms["inpainting"], term)
+
+
+def test_without_inpainting_a_clip_is_encoded_once() -> None:
+    for weight, passes in ((0, 1), (1, 2)):
+        train, seen = trainer(method__inpainting=weight), []
+        train.method.encoder.register_forward_hook(lambda *of: seen.append(of))  # noqa: B023
+        terms = train.method([view(train)]).terms
+        assert len(seen) == passes
+        assert ("inpainting" in terms) == bool(weight)
+        train.train_epoch()
+
+
 def test_the_same_clip_is_no_neighbour_of_its_own() -> None:
     rows = torch.tensor([[1.0, 0], [0, 1], [1, 0.1], [1, 0]])
     similar = closeness(rows, torch.tensor([7, 8, 9, 7]))
@@ -211,12 +249,12 @@ def test_the_judge_hears_labelled_clips_and_their_neighbours_only() -> None:
     similar[0, 2], similar[1, 2] = 0.6, 0.05
     value = told_apart(found, label, similar, 1)
     up = [math.log(1 + math.exp(x)) for x in (-0.3, 0.2, 1.0, 1.0)]
-    assert float(value) == pytest.approx(sum(up) / 4)
+    assert value.item() == pytest.approx(sum(up) / 4)
     similar[0, 4] = 0.9
     up = [math.log(1 + math.exp(x)) for x in (-0.3, 0.2, 9.0, 1.0)]
-    assert float(told_apart(found, label, similar, 1)) == pytest.approx(sum(up) / 4)
+    assert told_apart(found, label, similar, 1).item() == pytest.approx(sum(up) / 4)
     for all_alike in (torch.full((5,), -1), torch.zeros(5, dtype=torch.long)):
-        assert float(told_apart(found, all_alike, similar, 2)) == 0
+        assert told_apart(found, all_alike, similar, 2).item() == 0
 
 
 def hidden_only(train: Trainer) -> Batch:
@@ -285,6 +323,8 @@ def test_refuses_wrong_settings_two_views_a_head_and_labels_of_one_class() -> No
         train.method([view(train)] * 2)
     with pytest.raises(UserError, match="publishes no contrasts"):
         trainer(head={"name": "halp"})
+    with pytest.raises(UserError, match="method assl: needs an encoder of skeletons"):
+        trainer(encoder={"name": "gin"})
     one = trainer(method__labelled=0.01, method__balanced=False)
     with pytest.raises(UserError, match=r"all of one class.*method\.balanced: true"):
         one.train_epoch()
@@ -295,6 +335,7 @@ def test_refuses_wrong_settings_two_views_a_head_and_labels_of_one_class() -> No
         ("bank", 0),
         ("adversary", -1),
         ("stream", "joints"),
+        ("hidden_share", 1),
     ):
         with pytest.raises(UserError, match=rf"method\.{key}"):
             trainer(**{f"method__{key}": value})
