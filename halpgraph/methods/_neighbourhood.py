@@ -9,14 +9,24 @@ from torch import Tensor
 from halpgraph.objectives import unit_rows
 
 
-@torch.no_grad()
-def closeness(rows: Tensor, ids: Tensor) -> Tensor:
-    """Return the cosines of features, ``-inf`` between those of the same clip.
+def anchors(label: Tensor) -> Tensor:
+    """Return where labelled clips are; on a GPU all places, for to ask there is to wait.
 
-    Shapes: rows [P, D], ids [P] -> [P, P].
+    Shapes: label [P] (-1: hidden) -> [A].
+    """
+    if label.is_cuda:
+        return torch.arange(len(label), device=label.device)
+    return (label >= 0).nonzero()[:, 0]
+
+
+@torch.no_grad()
+def closeness(rows: Tensor, ids: Tensor, at: Tensor) -> Tensor:
+    """Return the cosines of some features to all, ``-inf`` to those of the same clip.
+
+    Shapes: rows [P, D], ids [P], at [A] -> [A, P].
     """
     unit = unit_rows(rows)
-    return (unit @ unit.t()).masked_fill_(ids[:, None] == ids, -torch.inf)
+    return (unit[at] @ unit.t()).masked_fill_(ids[at][:, None] == ids, -torch.inf)
 
 
 @torch.no_grad()
@@ -30,20 +40,27 @@ def around(similar: Tensor, opinions: Tensor, count: int) -> Tensor:
     return (opinions[near] * there).sum(1) / there.sum(1).clamp(min=1)
 
 
-def told_apart(found: Tensor, label: Tensor, similar: Tensor, count: int) -> Tensor:
+def told_apart(found: Tensor, label: Tensor, similar: Tensor, at: Tensor, count: int) -> Tensor:
     """Return the judge's cross entropy between labelled clips and their unlabelled neighbours.
 
     Both sides weigh the same; of the neighbours each counts as often as it is one. 0 where there
     are no pairs.
 
-    Shapes: found [P] (the judge's logits), label [P] (-1: hidden), similar [P, P] -> [].
+    Args:
+        found: the judge's logits.
+        label: of the clips, -1 where hidden.
+        similar: of the clips at ``at`` to all.
+        at: places with all labelled clips among them.
+        count: neighbours of a labelled clip.
+
+    Shapes: found [P], label [P], similar [A, P], at [A] -> [].
     """
     hidden = label < 0
     value, near = similar.masked_fill(~hidden, -torch.inf).topk(min(count, len(label)), dim=1)
-    pairs = ((value > -torch.inf) & ~hidden[:, None]).to(found)  # [P, n]
+    pairs = ((value > -torch.inf) & ~hidden[at][:, None]).to(found)  # [A, n]
     times = torch.zeros_like(found).index_add_(0, near.flatten(), pairs.flatten())  # [P]
-    labelled = pairs.amax(1)  # [P]: 1 where a labelled clip has neighbours
-    real = (labelled * F.softplus(-found)).sum() / labelled.sum().clamp(min=1)
+    labelled = pairs.amax(1)  # [A]: 1 where a labelled clip has neighbours
+    real = (labelled * F.softplus(-found[at])).sum() / labelled.sum().clamp(min=1)
     fake = (times * F.softplus(found)).sum() / times.sum().clamp(min=1)
     return (real + fake) / 2
 

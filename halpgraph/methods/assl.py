@@ -16,7 +16,7 @@ from halpgraph.contracts import About, Encoder, Method, Step, View
 from halpgraph.draws import Draws
 from halpgraph.errors import UserError
 from halpgraph.memory import KeyBank
-from halpgraph.methods._neighbourhood import around, closeness, mean_where, told_apart
+from halpgraph.methods._neighbourhood import anchors, around, closeness, mean_where, told_apart
 from halpgraph.methods._regenerate import check_poses, decoder_for, error, hide_cells, truth
 from halpgraph.methods._shown import ShownLabels
 from halpgraph.pose import clip_of_body, with_pose
@@ -168,19 +168,21 @@ class ASSL(Method):
         every = torch.cat([ids, self.bank_ids.stored[:, 0]])  # [P]
         label = self.shown.of(every)  # [P]
         own, logits = label[: len(z)], self.classifier(z)
-        similar = closeness(rows, every)  # [P, P]
+        known, here = anchors(label), torch.arange(len(z), device=z.device)
+        similar = closeness(rows, every, torch.cat([here, known]))  # [B + A, P]
         with torch.no_grad():
             opinions = self.classifier(rows).softmax(1)  # [P, classes]
             told = F.one_hot(label.clamp(min=0), self.shown.count).to(opinions)
             opinions = torch.where(label[:, None] >= 0, told, opinions)
             target = around(similar[: len(z)], opinions, self.neighbours)
         found = self.judge(torch.cat([reverse(z), self.bank.stored]))[:, 0]  # [P]
+        judged = found, label, similar[len(z) :], known
         apart = F.kl_div(logits.log_softmax(1), target, reduction="none").sum(1)  # [B]
         return {
             "labelled": F.cross_entropy(logits, own, ignore_index=-1, reduction="sum")
             / (own >= 0).sum().clamp(min=1),
             "neighbours": self.consistency * mean_where(apart, own < 0),
-            "adversary": self.adversary * told_apart(found, label, similar, self.neighbours),
+            "adversary": self.adversary * told_apart(*judged, self.neighbours),
         }
 
     def after_step(self) -> None:

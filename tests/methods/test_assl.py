@@ -20,7 +20,7 @@ from halpgraph.data.dataset import DataSet
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
 from halpgraph.folds import make_folds
-from halpgraph.methods._neighbourhood import around, closeness, told_apart
+from halpgraph.methods._neighbourhood import anchors, around, closeness, told_apart
 from halpgraph.pose import with_pose
 from halpgraph.runner import prepare
 from halpgraph.streams import derive
@@ -227,12 +227,12 @@ def test_without_inpainting_a_clip_is_encoded_once() -> None:
 
 def test_the_same_clip_is_no_neighbour_of_its_own() -> None:
     rows = torch.tensor([[1.0, 0], [0, 1], [1, 0.1], [1, 0]])
-    similar = closeness(rows, torch.tensor([7, 8, 9, 7]))
-    assert similar[0].tolist()[0] == similar[0].tolist()[3] == -math.inf
+    similar = closeness(rows, torch.tensor([7, 8, 9, 7]), torch.tensor([0]))
+    assert similar[0, [0, 3]].tolist() == [-math.inf, -math.inf]
     opinions = torch.tensor([[1.0, 0], [0, 1], [0.25, 0.75], [1, 0]])
-    assert around(similar[:1], opinions, 1).tolist() == [[0.25, 0.75]]
-    assert around(similar[:1], opinions, 50).tolist() == [[0.125, 0.875]]
-    alone = closeness(rows[:1], torch.tensor([7]))
+    assert around(similar, opinions, 1).tolist() == [[0.25, 0.75]]
+    assert around(similar, opinions, 50).tolist() == [[0.125, 0.875]]
+    alone = closeness(rows[:1], torch.tensor([7]), torch.tensor([0]))
     assert around(alone, opinions[:1], 3).tolist() == [[0, 0]]
 
 
@@ -243,18 +243,21 @@ def test_the_judge_hears_labelled_clips_and_their_neighbours_only() -> None:
     similar[1, 0], similar[1, 2], similar[1, 3], similar[1, 4] = 0.9, 0.8, 0.1, 0.0
     found = torch.tensor([0.3, -0.2, 0.5, 1.0, 9.0], requires_grad=True)
     label = torch.tensor([1, 0, -1, -1, -1])
-    told_apart(found, label, similar, 1).backward()
+    told_apart(found, label, similar[:2], anchors(label), 1).backward()
     assert found.grad[3:].tolist() == [0, 0]
-    found.grad = None
     similar[0, 2], similar[1, 2] = 0.6, 0.05
-    value = told_apart(found, label, similar, 1)
     up = [math.log(1 + math.exp(x)) for x in (-0.3, 0.2, 1.0, 1.0)]
+    value = told_apart(found, label, similar[:2], anchors(label), 1)
     assert value.item() == pytest.approx(sum(up) / 4)
+    everywhere = torch.arange(5)  # as on a GPU
+    assert told_apart(found, label, similar, everywhere, 1).item() == pytest.approx(value.item())
     similar[0, 4] = 0.9
     up = [math.log(1 + math.exp(x)) for x in (-0.3, 0.2, 9.0, 1.0)]
-    assert told_apart(found, label, similar, 1).item() == pytest.approx(sum(up) / 4)
-    for all_alike in (torch.full((5,), -1), torch.zeros(5, dtype=torch.long)):
-        assert told_apart(found, all_alike, similar, 2).item() == 0
+    value = told_apart(found, label, similar, everywhere, 1)
+    assert value.item() == pytest.approx(sum(up) / 4)
+    for alike in (torch.full((5,), -1), torch.zeros(5, dtype=torch.long)):
+        for at in (anchors(alike), everywhere):
+            assert told_apart(found, alike, similar[at], at, 2).item() == 0
 
 
 def hidden_only(train: Trainer) -> Batch:
