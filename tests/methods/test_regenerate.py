@@ -49,3 +49,15 @@ def test_a_decoder_tells_each_clip_by_itself() -> None:
     whole = decoder(feature, 7)
     assert whole.shape == (7, 5, 9)
     torch.testing.assert_close(decoder(feature[2:3], 7)[:, 0], whole[:, 2])
+
+
+def test_a_decoder_may_read_a_clip_frame_by_frame() -> None:
+    """What it is given at a frame changes that frame and later ones only."""
+    decoder = Decoder(6, 9, 4, layers=2, given=True)
+    feature, given = torch.randn(5, 6), torch.randn(7, 5, 9)
+    other = given.clone()
+    other[3] += 1
+    told, changed = decoder(feature, 7, given), decoder(feature, 7, other)
+    assert told.shape == (7, 5, 9)
+    torch.testing.assert_close(told[:3], changed[:3])
+    assert (told[3:] != changed[3:]).any(2).all()
