@@ -24,14 +24,17 @@ class Features:
     """What an encoder returns.
 
     ``maps`` are what ``graph`` is the mean of, where the encoder keeps a place in time and space
-    (a body, a frame, a joint): ``Encoder.read`` makes ``graph`` of them again.
+    (a body, a frame, a joint): ``Encoder.read`` makes ``graph`` of them again. ``levels`` are what
+    each layer that is read out made of the nodes, the last being ``local``, where the encoder is
+    one of nodes; ``Encoder.encode`` may leave them out.
 
-    Shapes: graph [B, D], local [N, d], maps [R, D, T', V'].
+    Shapes: graph [B, D], local [N, d], maps [R, D, T', V'], each level [N, d].
     """
 
     graph: Tensor
     local: Tensor
     maps: Tensor | None = None
+    levels: Sequence[Tensor] = ()
 
 
 class View(BaseTransform, ABC):
@@ -53,6 +56,8 @@ class View(BaseTransform, ABC):
 class Encoder(nn.Module, ABC):
     """``Batch -> Features``. ``out_channels`` is D, the width of ``Features.graph``.
 
+    ``level_channels`` are the widths of ``Features.levels``; empty where there are none.
+
     Wired by the engine, by what the encoder takes: ``num_codes`` and ``in_channels`` (dense F) of
     any graphs where it takes ``graph``; ``in_channels`` (C of the stream), ``layout`` and
     ``persons`` (M) of skeletons where it takes ``pose``.
@@ -60,6 +65,7 @@ class Encoder(nn.Module, ABC):
 
     takes: Literal["graph", "pose"] = "graph"
     out_channels: int
+    level_channels: Sequence[int] = ()
 
     @abstractmethod
     def forward(self, batch: Batch) -> Features:
