@@ -21,7 +21,7 @@ def about(store: Store, seed: int) -> About:
     """Return what methods are told of the graphs they are trained on."""
     if not isinstance(store, SkeletonStore):
         plain = store.num_codes <= 1 and bool((store.x == 1).all())
-        return About("graph", seed, plain=plain, id=store.id.cpu())
+        return About("graph", seed, plain=plain, width=store.num_features, id=store.id.cpu())
     y = store.y.cpu() if store.teaches and store.y is not None else None
     return About("pose", seed, frames=store.out_frames, id=store.id.cpu(), y=y)
 

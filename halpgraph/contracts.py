@@ -89,7 +89,8 @@ class Encoder(nn.Module, ABC):
 class About:
     """What a method is told of the graphs it is trained on.
 
-    ``plain`` means that every node has the same features. ``y`` are labels that may be learnt from:
+    ``plain`` means that every node has the same features, ``width`` is how many columns they have
+    when written out (of graphs; ``batch.node_features``). ``y`` are labels that may be learnt from:
     those of the training part of a split of skeletons, and None in every other case; ``id`` is the
     position of each graph in its data set, as in a batch's ``id``. ``encoder`` are the settings of
     the recipe's encoder, its name among them.
@@ -100,6 +101,7 @@ class About:
     kind: Literal["graph", "pose"] = "graph"
     seed: int = 0
     plain: bool = False
+    width: int | None = None
     frames: int | None = None
     id: Tensor | None = None
     y: Tensor | None = None

@@ -24,7 +24,7 @@ def make(name: str, about: About | None = None, **settings: Any) -> Method:
         other = {k: v for k, v in (spec or {"hidden": 8}).items() if k != "name"}
         return GIN(num_codes=5, in_channels=3, **other)
 
-    wired = {"make_encoder": make_encoder, "about": about or About()}
+    wired = {"make_encoder": make_encoder, "about": about or About(width=8)}
     method: Method = registry.methods.build({"name": name, **settings}, "method", **wired)
     return method
 

@@ -16,11 +16,12 @@ def projector(width: int, out: int) -> nn.Sequential:
     return nn.Sequential(linear(width, width), nn.ReLU(inplace=True), linear(width, out))
 
 
-def linear(width: int, out: int) -> nn.Linear:
+def linear(width: int, out: int, bias: bool = True) -> nn.Linear:
     """Return a linear map of Xavier weights and zero biases."""
-    made = nn.Linear(width, out)
+    made = nn.Linear(width, out, bias)
     nn.init.xavier_uniform_(made.weight)
-    nn.init.zeros_(made.bias)
+    if bias:
+        nn.init.zeros_(made.bias)
     return made
 
 
