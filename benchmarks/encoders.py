@@ -9,7 +9,8 @@ beside its published form (all partitions' convolutions, then one product with t
 published memory layout and with channels last, and beside its own convolutions alone: the
 published spatial, temporal and residual ones, on maps of the right sizes, with nothing between
 them. The smaller of their two layouts is what ``ours / convolutions`` divides by. Dropout is off.
-Without ``--device cuda`` nothing is asked of a GPU.
+Without ``--device cuda`` nothing is asked of a GPU. As in training, the process keeps memory
+(``halpgraph.device.keep_memory``), which helps all contenders.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from halpgraph.device import keep_memory
 from halpgraph.encoders._partitions import matrices
 from halpgraph.encoders.bigru import BiGRU
 from halpgraph.encoders.stgcn import PRESETS, STGCN
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     if options.gru:
         for row in gru_rows(options.gru, options.gru_frames, options.rounds, options.device):
             print(row, flush=True)

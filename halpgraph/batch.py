@@ -118,8 +118,11 @@ def _piece(
     if "pose" in held:
         joints = batch.layout.num_joints
         bodies = slice(low // joints, high // joints)
-        out.pose, out.person = batch.pose[bodies], batch.person[bodies]
-        out.body_ptr, out.layout = batch.body_ptr[start : stop + 1] - bodies.start, batch.layout
+        new = out._store
+        new["pose"], new["person"] = held["pose"][bodies], held["person"][bodies]
+        new["body_ptr"] = held["body_ptr"][start : stop + 1] - bodies.start
+        new["layout"] = held["layout"]
+        out._single = getattr(batch, "_single", False)
     return out
 
 

@@ -56,8 +56,9 @@ class Trainer:
     """
 
     def __init__(self, store: Store, recipe: Recipe, seed: int) -> None:
-        keep_memory()
         self.device = pick_device(recipe.train.device)
+        if self.device.type == "cpu":
+            keep_memory()
         self.store, self.settings = store.to(self.device), recipe.train
         self.random = generators(seed, self.device, ("order", "views", "head"))
         self.method = build_method(store, recipe, seed).to(self.device)

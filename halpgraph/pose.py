@@ -29,6 +29,7 @@ from halpgraph.batch import make_batch
 from halpgraph.layout import Layout
 
 WINDOW = 0.95  # of a clip, its middle, is what embeddings are made of
+TABLE = 1024  # frames; of shorter windows it is known once and for all how they are resampled
 _RAW = frozenset({"frames", "start", "origin", "turn", "target"})  # what only raw batches have
 
 
@@ -44,8 +45,27 @@ def bone_edges(layout: Layout) -> tuple[Tensor, Tensor]:
     return edges, torch.cat([counts.new_zeros(1), counts.cumsum(0)])
 
 
+@lru_cache(maxsize=16)
+def _tiled(layout: Layout, bodies: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the bones of several bodies, where each joint's begin, and whose each joint is."""
+    edges, rowptr = bone_edges(layout)
+    shift = torch.arange(bodies)[:, None]  # [R, 1]
+    tiled = edges[:, None] + shift * layout.num_joints  # [2, R, 2 (V - 1)]
+    starts = (rowptr[:-1] + shift * edges.size(1)).reshape(-1)  # [N]
+    end = starts.new_full((1,), bodies * edges.size(1))
+    body = shift.expand(-1, layout.num_joints).reshape(-1)  # [N]
+    found = tiled.reshape(2, -1), torch.cat([starts, end]), body
+    edge_index, rowptr, body = (t.to(device) for t in found)
+    return edge_index, rowptr, body
+
+
 def make_pose_batch(
-    pose: Tensor, person: Tensor, body_ptr: Tensor, layout: Layout, **graph_level: Tensor
+    pose: Tensor,
+    person: Tensor,
+    body_ptr: Tensor,
+    layout: Layout,
+    single: bool = False,
+    **graph_level: Tensor,
 ) -> Batch:
     """Put bodies together as a batch of clips (nothing is copied or checked).
 
@@ -54,26 +74,29 @@ def make_pose_batch(
         person: slot of each body.
         body_ptr: where each clip's bodies start.
         layout: of all of them.
+        single: every clip has exactly one body, which saves work.
         graph_level: ``y``, ``id``, ``num_frames``: one row a clip.
 
     Shapes: pose [R, T, C, V], person [R], body_ptr [B + 1].
     """
     bodies, joints = person.numel(), layout.num_joints
-    edges, rowptr = (t.to(person.device) for t in bone_edges(layout))
-    shift = torch.arange(bodies, device=person.device)[:, None]  # [R, 1]
-    tiled = edges[:, None] + shift * joints  # [2, R, 2 (V - 1)]
-    starts = (rowptr[:-1] + shift * edges.size(1)).reshape(-1)  # [N]
-    end = starts.new_full((1,), bodies * edges.size(1))
+    room = 1 << max(bodies - 1, 63).bit_length()
+    edges, rowptr, body = _tiled(layout, room, person.device)
+    nodes = bodies * joints  # the bones of R bodies are the first of those of more bodies
     batch = make_batch(
-        x=pose.new_empty(bodies * joints, 0),
-        codes=person.new_empty(bodies * joints, 0),
+        x=pose.new_empty(nodes, 0),
+        codes=person.new_empty(nodes, 0),
         num_codes=0,
-        edge_index=tiled.reshape(2, -1),
-        rowptr=torch.cat([starts, end]),
+        edge_index=edges[:, : bodies * (edges.size(1) // room)].clone(),
+        rowptr=rowptr[: nodes + 1].clone(),
         ptr=body_ptr * joints,
+        batch=body[:nodes].clone() if single else None,
         **graph_level,
     )
-    batch.pose, batch.person, batch.body_ptr, batch.layout = pose, person, body_ptr, layout
+    more = {"pose": pose, "person": person, "body_ptr": body_ptr, "layout": layout}
+    for name, value in more.items():
+        batch._store[name] = value
+    batch._single = single
     return batch
 
 
@@ -88,6 +111,17 @@ def clip_of_body(batch: Batch) -> Tensor:
     """Return the clip of each body. Shapes: [R]."""
     counts: Tensor = batch.body_ptr.diff()
     return torch.repeat_interleave(counts, output_size=batch.person.numel())
+
+
+def by_body(batch: Batch, *rows: Tensor) -> list[Tensor]:
+    """Return rows of clips as rows of their bodies; shared where every clip has one body.
+
+    Shapes: [B, *] each -> [R, *] each.
+    """
+    if getattr(batch, "_single", False):
+        return list(rows)
+    clip = clip_of_body(batch)
+    return [row.index_select(0, clip) for row in rows]
 
 
 def is_raw(batch: Batch) -> bool:
@@ -117,11 +151,11 @@ def cut(batch: Batch, begin: Tensor, length: Tensor, frames: int) -> Batch:
 
     Shapes: begin, length [B] (int64).
     """
-    clip, there = clip_of_body(batch), batch.keys()
-    first = batch.start + begin[clip]  # [R]
-    pose = resample(batch.frames, first, length[clip], frames)
+    there = batch.keys()
+    begin, length = by_body(batch, begin, length)  # [R]
+    pose = resample(batch.frames, batch.start + begin, length, frames)
     if "turn" in there:
-        pose = place(pose, batch.origin[clip], batch.turn[clip])
+        pose = place(pose, *by_body(batch, batch.origin, batch.turn))
     out = with_pose(batch, pose)
     for name in _RAW.intersection(there):
         del out[name]
@@ -133,23 +167,44 @@ def resample(frames: Tensor, first: Tensor, length: Tensor, count: int) -> Tenso
 
     Shapes: frames [S, C, V], first, length [R] -> [R, count, C, V].
     """
+    rows, weights = _windows(length, count)
+    rows = rows.add_(first[:, None, None]).view(-1, 2)
+    weights = weights.view(-1, 2)
+    flat = frames.reshape(frames.size(0), -1)  # [S, C * V]
+    if flat.dtype == torch.float32:
+        out = F.embedding_bag(rows, flat, per_sample_weights=weights, mode="sum")
+    else:
+        out = flat.index_select(0, rows[:, 0]).float()
+        out.lerp_(flat.index_select(0, rows[:, 1]).float(), weights[:, 1:])
+    return out.view(first.numel(), count, frames.size(1), frames.size(2))
+
+
+def _windows(length: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the two frames of a window that each of ``count`` frames lies between, and its shares.
+
+    Shapes: [R] -> [R, count, 2] twice, in memory of their own.
+    """
+    if length.device.type != "cpu" or not length.numel() or int(length.max()) >= TABLE:
+        return _between(length, count)
+    rows, weights = _table(count)
+    return rows.index_select(0, length), weights.index_select(0, length)
+
+
+@lru_cache(maxsize=4)
+def _table(count: int) -> tuple[Tensor, Tensor]:
+    """Return what ``_between`` says of all short windows: looking up costs less than reckoning."""
+    return _between(torch.arange(TABLE), count)
+
+
+def _between(length: Tensor, count: int) -> tuple[Tensor, Tensor]:
     scale = (length / count)[:, None]  # [R, 1]
-    at = torch.arange(count, device=first.device, dtype=scale.dtype)
+    at = torch.arange(count, device=length.device, dtype=scale.dtype)
     at = ((at + 0.5) * scale - 0.5).clamp_min_(0)  # [R, count]
     low = at.floor()
     share = at - low
     low = low.long()
     high = torch.minimum(low + 1, length[:, None] - 1)
-    rows = torch.stack([low, high], dim=2).add_(first[:, None, None]).view(-1, 2)
-    share = share.view(-1, 1)  # [R * count, 1]
-    flat = frames.reshape(frames.size(0), -1)  # [S, C * V]
-    if flat.dtype == torch.float32:
-        weights = torch.cat([1 - share, share], dim=1)
-        out = F.embedding_bag(rows, flat, per_sample_weights=weights, mode="sum")
-    else:
-        out = flat.index_select(0, rows[:, 0]).float()
-        out.lerp_(flat.index_select(0, rows[:, 1]).float(), share)
-    return out.view(first.numel(), count, frames.size(1), frames.size(2))
+    return torch.stack([low, high], dim=2), torch.stack([1 - share, share], dim=2)
 
 
 def place(pose: Tensor, origin: Tensor, turn: Tensor) -> Tensor:
@@ -166,18 +221,26 @@ def place(pose: Tensor, origin: Tensor, turn: Tensor) -> Tensor:
     return moved if space == pose.size(2) else torch.cat([moved, pose[:, :, space:]], 2)
 
 
-def linear(pose: Tensor, matrix: Tensor) -> Tensor:
+def linear(pose: Tensor, matrix: Tensor, hit: Tensor | None = None) -> Tensor:
     """Return ``p @ matrix`` for every joint, a matrix a body or one for each of its joints.
 
     What a plane gets from itself, from the next plane, and from the one after it, is added for all
     planes at once, so that little more is done than reading and writing.
 
-    Shapes: pose [R, T, S, V], matrix [R, S, S] or [R, S, S, V] -> [R, T, S, V].
+    Args:
+        pose: what is multiplied.
+        matrix: by what.
+        hit: which joints; all of them without it.
+
+    Shapes: pose [R, T, S, V], matrix [R, S, S] or [R, S, S, V], hit [R, V] -> [R, T, S, V].
     """
     space, joints = pose.shape[2:]
     matrix = matrix.flatten(1, 2)  # [R, S * S] or [R, S * S, V]
     matrix = matrix if matrix.dim() == 3 else matrix[..., None]
-    matrix = matrix.index_select(1, _steps(space, pose.device)).expand(-1, -1, joints)
+    matrix = matrix.index_select(1, _steps(space, pose.device))
+    if hit is not None:
+        matrix = torch.where(hit[:, None], matrix, _itself(space, pose.device))
+    matrix = matrix.expand(-1, -1, joints)
     weights = matrix.reshape(-1, space, 1, space * joints).unbind(1)  # S of [R, 1, S * V]
     flat = pose.flatten(2)  # [R, T, S * V]
     out = flat * weights[0]
@@ -194,6 +257,12 @@ def _steps(space: int, device: torch.device) -> Tensor:
     plane = torch.arange(space)
     at = (plane[:, None] + plane) % space * space + plane  # [steps, planes]
     return at.view(-1).to(device)
+
+
+@lru_cache(maxsize=16)
+def _itself(space: int, device: torch.device) -> Tensor:
+    """Return the identity in the order of ``_steps``. Shapes: [1, S * S, 1]."""
+    return torch.eye(space, device=device).view(1, -1, 1)[:, _steps(space, device)]
 
 
 def sampled(batch: Batch) -> Batch:

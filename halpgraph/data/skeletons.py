@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from halpgraph.pose import bone_edges, make_pose_batch, place, sampled
 from halpgraph.streams import stream_channels
 
 IN_MEMORY = 1 << 30  # bytes of float32; larger sets stay on the disk
-CHUNK_VALUES = 1 << 19  # numbers of several batches that views work on at once
+CHUNK_VALUES = 5 << 18  # numbers of several batches that views work on at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +127,11 @@ class SkeletonStore:
         """Return clips as views want them: raw, not yet cut and resampled. Shapes: ids [B]."""
         if ids.dtype != torch.long:
             raise TypeError(f"ids must be int64 positions of clips, not {ids.dtype}")
-        if ids.numel() and (int(ids.min()) < 0 or int(ids.max()) >= len(self)):
-            raise IndexError(f"clips {int(ids.min())} to {int(ids.max())} of {len(self)} (from 0)")
-        counts = self.body_ptr.diff()[ids]  # [B]
-        body_ptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        shift = self.body_ptr[ids] - body_ptr[:-1]
-        bodies = shift.repeat_interleave(counts) + torch.arange(
-            int(body_ptr[-1]), device=ids.device
-        )
+        if ids.numel():
+            least, most = torch.stack(ids.aminmax()).tolist()
+            if least < 0 or most >= len(self):
+                raise IndexError(f"clips {least} to {most} of {len(self)} (from 0)")
+        bodies, body_ptr = self._bodies(ids)
         person = self.person[bodies]
         empty = self.frames.new_empty((person.numel(), 0, *self.frames.shape[1:]))
         extra = {} if self.y is None else {"y": self.y[ids]}
@@ -142,14 +140,33 @@ class SkeletonStore:
             person,
             body_ptr,
             self.layout,
+            self._single,
             id=self.id[ids],
             num_frames=self.num_frames[ids],
             **extra,
         )
-        batch.frames, batch.start, batch.target = self.frames, self.start[bodies], self.out_frames
+        raw = {"frames": self.frames, "start": self.start[bodies], "target": self.out_frames}
+        for name, value in raw.items():
+            batch._store[name] = value
         if self.placement is not None:
             batch.origin, batch.turn = self.placement.origin[ids], self.placement.turn[ids]
         return batch
+
+    @cached_property
+    def _single(self) -> bool:
+        """Whether every clip has exactly one body."""
+        return len(self.person) == len(self) and bool((self.body_ptr.diff() == 1).all())
+
+    def _bodies(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the bodies of some clips, and where each clip's start. Shapes: [R], [B + 1]."""
+        if self._single:
+            return ids, torch.arange(ids.numel() + 1, device=ids.device)
+        first = self.body_ptr[ids]
+        counts = self.body_ptr[ids + 1] - first  # [B]
+        body_ptr = counts.new_zeros(ids.numel() + 1)
+        torch.cumsum(counts, 0, out=body_ptr[1:])
+        shift = (first - body_ptr[:-1]).repeat_interleave(counts)
+        return shift + torch.arange(shift.numel(), device=ids.device), body_ptr
 
     def finish(self, batch: Batch) -> Batch:
         """Cut and resample what no view has."""

@@ -1,4 +1,4 @@
-"""What every encoder of poses asks of a batch, and how bodies are put beside each other."""
+"""What every encoder of poses asks of a batch, and what a clip is made of its bodies."""
 
 from __future__ import annotations
 
@@ -42,28 +42,6 @@ def checked(batch: Batch, name: str, channels: int, layout: Layout, persons: int
             f"slot {int(person.max()) + 1}; build the encoder for this data set"
         )
     return batch
-
-
-def slots(batch: Batch, persons: int) -> Tensor:
-    """Return the place of each body among the B * M places of its clips. Shapes: [R]."""
-    place: Tensor = clip_of_body(batch) * persons + batch.person
-    return place
-
-
-def beside(batch: Batch, persons: int) -> Tensor:
-    """Return the persons of each clip side by side, zeros for those that are not there.
-
-    Time comes first, so that a frame of the whole batch is one block; a column of a frame is
-    ``(m * C + c) * V + v``.
-
-    Shapes: [T, B, M * C * V].
-    """
-    pose: Tensor = batch.pose
-    bodies, frames = pose.shape[:2]
-    clips = batch.body_ptr.numel() - 1
-    out = pose.new_zeros(frames, clips * persons, pose.size(2) * pose.size(3))
-    out[:, slots(batch, persons)] = pose.reshape(bodies, frames, -1).transpose(0, 1)
-    return out.view(frames, clips, -1)  # [T, B, M * C * V]
 
 
 def mean_over_bodies(rows: Tensor, batch: Batch) -> Tensor:

@@ -12,9 +12,10 @@ from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
 from halpgraph.encoders._dropout import Dropout
-from halpgraph.encoders._poses import checked, slots
+from halpgraph.encoders._poses import checked
 from halpgraph.errors import UserError
 from halpgraph.layout import Layout
+from halpgraph.persons import slots
 from halpgraph.registry import encoders
 
 

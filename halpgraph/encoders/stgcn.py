@@ -13,9 +13,10 @@ from halpgraph.encoders._adaptive import AdaptiveConvolution
 from halpgraph.encoders._bones import BoneConvolution
 from halpgraph.encoders._dropout import Dropout
 from halpgraph.encoders._partitions import Partition, matrices
-from halpgraph.encoders._poses import checked, mean_over_bodies, slots
+from halpgraph.encoders._poses import checked, mean_over_bodies
 from halpgraph.errors import UserError
 from halpgraph.layout import Layout
+from halpgraph.persons import slots
 from halpgraph.registry import encoders
 
 Blocks = list[tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=8)]]]

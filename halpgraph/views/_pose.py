@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.layout import Layout
-from halpgraph.pose import clip_of_body, linear, sampled, with_pose
+from halpgraph.pose import by_body, clip_of_body, linear, sampled, with_pose
 from halpgraph.views._base import GraphView
 
 
@@ -86,6 +86,13 @@ class LinearView(GraphView):
         Shapes: [B, S, S, 1] or [B, S, S, V].
         """
 
+    def parted(self, batch: Batch, generator: Generator | None) -> tuple[Tensor, Tensor | None]:
+        """Return matrices, and the joints they are for (all joints: None); for other joints, none.
+
+        Shapes: [B, S, S, 1] or [B, S, S, V], and bool [B, V].
+        """
+        return self.matrices(batch, generator), None
+
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
         """Change the chosen clips, leave the others alone."""
         return multiply(batch, [(self, chosen)], generator)
@@ -106,19 +113,27 @@ def multiply(
     for view, _ in parts:
         view.refuse(batch)
     batch = sampled(batch)
-    pose, total = batch.pose, unchanged(batch)
+    pose, total, hit = batch.pose, unchanged(batch), None
     for view, chosen in parts:
         mine = lucky(batch, view.p, chosen, generator)
-        matrix = view.matrices(batch, generator)
-        total = matrix if mine is None else torch.where(mine[:, None, None, None], matrix, total)
+        matrix, joints = view.parted(batch, generator)
+        if mine is None:
+            total, hit = matrix, joints
+            continue
+        total = torch.where(mine[:, None, None, None], matrix, total)
+        if joints is not None:
+            joints = joints | ~mine[:, None]  # clips of other views: every joint
+            hit = joints if hit is None else hit & joints
     total = total.expand(int(batch.num_graphs), -1, -1, -1)
-    total = total.index_select(0, clip_of_body(batch))  # [R, S, S, 1 or V]
+    total, *rest = by_body(batch, total, *([] if hit is None else [hit]))  # [R, S, S, 1 or V]
+    hit = rest[0] if rest else None  # [R, V]
     layout: Layout = batch.layout
     if not layout.score:
-        return with_pose(batch, linear(pose, total))
-    stays = (total != 0).flatten(1, 2).any(1)[:, None, None]  # [R, 1, 1, 1 or V]
-    score = pose[:, :, layout.space :] * stays
-    return with_pose(batch, torch.cat([linear(pose[:, :, : layout.space], total), score], 2))
+        return with_pose(batch, linear(pose, total, hit))
+    stays = (total != 0).flatten(1, 2).any(1)  # [R, 1 or V]
+    stays = stays if hit is None else stays | ~hit
+    score = pose[:, :, layout.space :] * stays[:, None, None]
+    return with_pose(batch, torch.cat([linear(pose[:, :, : layout.space], total, hit), score], 2))
 
 
 def unchanged(batch: Batch) -> Tensor:

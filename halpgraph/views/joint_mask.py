@@ -13,6 +13,7 @@ from halpgraph.errors import UserError
 from halpgraph.layout import Layout
 from halpgraph.registry import views
 from halpgraph.views._pose import LinearView, Share, draw, unchanged
+from halpgraph.views._sample import largest
 
 
 @views.register
@@ -44,15 +45,17 @@ class JointMask(LinearView):
 
     def matrices(self, batch: Batch, generator: Generator | None) -> Tensor:
         """Return zeros or a random matrix for some joints, and what changes nothing for others."""
-        one, joints = unchanged(batch), batch.layout.num_joints
-        thrown = draw(batch, generator, *one.shape[1:], ends=(-1, 1))  # [B, S, S, 1]
+        matrix, hit = self.parted(batch, generator)
+        return torch.where(hit[:, None, None], matrix, unchanged(batch))
+
+    def parted(self, batch: Batch, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        """Return zeros or a random matrix for every clip, and the joints they are for."""
+        joints, space = batch.layout.num_joints, batch.layout.space
+        thrown = draw(batch, generator, space, space, 1, ends=(-1, 1))  # [B, S, S, 1]
         drawn = draw(batch, generator, joints + 1)
         gone = drawn[:, joints, None, None, None] < self.zero
-        hit = drawn[:, :joints].topk(self._count(batch.layout)).indices
-        hit = torch.zeros(len(drawn), joints, dtype=torch.bool, device=hit.device).scatter_(
-            1, hit, True
-        )
-        return torch.where(hit[:, None, None], thrown.masked_fill_(gone, 0), one)
+        hit = largest(drawn[:, :joints], self._count(batch.layout))
+        return thrown.masked_fill_(gone, 0), hit
 
     def _count(self, layout: Layout) -> int:
         most = layout.num_joints - 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Generator, Tensor
 from torch_geometric.data import Batch
@@ -34,4 +33,5 @@ class Shear(LinearView):
         """Return a shear for every clip."""
         one = unchanged(batch)
         slant = draw(batch, generator, *one.shape[1:], ends=(-self.ratio, self.ratio))
-        return torch.where(one > 0, one, slant)
+        slant.diagonal(dim1=1, dim2=2).fill_(1)
+        return slant

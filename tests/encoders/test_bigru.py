@@ -12,9 +12,9 @@ from torch_geometric.data import Batch
 
 from halpgraph import registry
 from halpgraph.batch import split_batch
-from halpgraph.encoders._poses import beside
 from halpgraph.encoders.bigru import BiGRU
 from halpgraph.layout import get_layout
+from halpgraph.persons import beside
 
 
 def make(persons: int = 2, **settings: Any) -> BiGRU:

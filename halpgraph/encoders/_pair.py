@@ -1,0 +1,175 @@
+"""Two GRU cells of one layer that read the same input, forward in time, stepped side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+CACHED = 1 << 23  # bytes of recurrent weights
+STRETCH = 1 << 23  # bytes of slopes
+
+_tanh_back = torch.ops.aten.tanh_backward.grad_input
+_sigmoid_back = torch.ops.aten.sigmoid_backward.grad_input
+
+
+def pairs_suit(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether ``PairOfCells`` is to be used: in training on a CPU, and without autocast.
+
+    Elsewhere PyTorch's own GRU does as well or better.
+    """
+    same = x.device.type == "cpu" and x.dtype == weight.dtype and x.numel() > 0
+    plain = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
+    return same and plain and torch.is_grad_enabled()
+
+
+def _groups(w_rec: Tensor) -> list[slice]:
+    """Return which cells are stepped together: both, if the caches hold the weights of both."""
+    both = w_rec.numel() * w_rec.element_size() <= CACHED
+    return [slice(0, 2)] if both else [slice(0, 1), slice(1, 2)]
+
+
+class PairOfCells(Function):
+    """A layer of two GRU cells: what is not recurrent is one large product, before or after.
+
+    Each step is one product of both cells and a few operations in place, on what is in the caches.
+    Float32 or float64 on a CPU; slopes have no slopes of their own.
+
+    Reference: Cho et al., EMNLP 2014, https://arxiv.org/abs/1406.1078, with the reset gate behind
+    the recurrent product, as in PyTorch and cuDNN.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, w_in: Tensor, w_rec: Tensor, b_in: Tensor, b_rec: Tensor
+    ) -> Tensor:
+        """Return the outputs of both cells side by side, from a state of zeros.
+
+        Gates lie in PyTorch's order: reset, update, new.
+
+        Shapes: x [T, B, I], w_in [2, 3H, I], w_rec [2, 3H, H], b_in, b_rec [2, 3H] -> [T, B, 2H].
+        """
+        (frames, clips, _), hidden = x.shape, w_rec.size(2)
+        rows, two = x.reshape(frames * clips, -1), 2 * hidden
+        gates = x.new_empty(2, frames, clips, 3 * hidden)
+        for cell, weight in zip(gates.flatten(1, 2), w_in, strict=True):
+            torch.mm(rows, weight.t(), out=cell)
+        bias, b_new = b_in.clone()[:, None], b_rec[:, None, two:]  # [2, 1, 3H], [2, 1, H]
+        bias[:, :, :two] += b_rec[:, None, :two]
+        inner = x.new_empty(2, frames, clips, hidden)  # what the reset gate is multiplied by
+        out = x.new_empty(frames, clips, 2, hidden)
+        for cells in _groups(w_rec):
+            _forward(
+                gates[cells],
+                inner[cells],
+                out[:, :, cells],
+                w_rec[cells],
+                bias[cells],
+                b_new[cells],
+            )
+        ctx.save_for_backward(rows, w_in, w_rec, gates, inner, out)
+        return out.flatten(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Walk back through time, a stretch of frames at a time.
+
+        Weights get their slopes in one product a stretch.
+        """
+        rows, w_in, w_rec, gates, inner, out = ctx.saved_tensors
+        frames, clips, _, hidden = out.shape
+        three, groups = 3 * hidden, _groups(w_rec)
+        # Slopes of the inner product, then of the gates, so that what either product needs is one.
+        most = STRETCH // (8 * clips * hidden * rows.element_size())
+        slopes = gates.new_empty(2, min(max(most, 1), frames), clips, 4 * hidden)
+        order = torch.tensor([2, 0, 1])
+        back = w_rec.view(2, 3, hidden, hidden)[:, order].flatten(1, 2)  # [2, 3H, H]
+        d_in, d_back = torch.zeros_like(w_in), torch.zeros_like(back)
+        sums = slopes.new_zeros(2, 4 * hidden)
+        d_x = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
+        grad = grad.reshape(out.shape)
+        state = out.new_zeros(2, clips, hidden).add_(grad[-1].transpose(0, 1))
+        for last in range(frames, 0, -slopes.size(1)):
+            first = max(last - slopes.size(1), 0)
+            part, begin = slopes[:, : last - first], max(first, 1)
+            for some in groups:
+                known = (grad[:, :, some], gates[some], inner[some], out[:, :, some], back[some])
+                _backward(*known, state[some], part[some], first)
+            flat, these = part.flatten(1, 2), slice(first * clips, last * clips)
+            to_gates = flat[:, :, hidden:]
+            d_in.baddbmm_(to_gates.transpose(1, 2), rows[these].expand(2, -1, -1))
+            before = out[begin - 1 : last - 1].flatten(0, 1).transpose(0, 1)  # [2, n * B, H]
+            to_inner = flat[:, (begin - first) * clips :, :three]
+            d_back.baddbmm_(to_inner.transpose(1, 2), before)
+            sums += flat.sum(1)
+            if d_x is not None:
+                torch.mm(to_gates[0], w_in[0], out=d_x[these])
+                d_x[these].addmm_(to_gates[1], w_in[1])
+        d_rec = d_back.view(2, 3, hidden, hidden)[:, [1, 2, 0]].flatten(1, 2)
+        d_b_rec = torch.cat([sums[:, hidden:three], sums[:, :hidden]], 1)
+        d_x = None if d_x is None else d_x.view(frames, clips, -1)
+        return d_x, d_in, d_rec, sums[:, hidden:], d_b_rec
+
+
+def _forward(
+    gates: Tensor, inner: Tensor, out: Tensor, w_rec: Tensor, bias: Tensor, b_new: Tensor
+) -> None:
+    """Step n cells through time, in the memory of ``gates``, ``inner`` and ``out``.
+
+    Shapes: gates [n, T, B, 3H], inner [n, T, B, H], out [T, B, n, H], w_rec [n, 3H, H],
+    bias [n, 1, 3H], b_new [n, 1, H].
+    """
+    hidden = w_rec.size(2)
+    parts, turned = [2 * hidden, hidden], w_rec.transpose(1, 2)  # [n, H, 3H]
+    from_state = torch.empty_like(gates[:, 0])
+    to_open, to_new = from_state.split(parts, 2)
+    state = torch.zeros_like(inner[:, 0])
+    steps = zip(gates.unbind(1), inner.unbind(1), out.transpose(1, 2), strict=True)
+    for gate, product, now in steps:
+        torch.bmm(state, turned, out=from_state)
+        gate.add_(bias)
+        open_, new = gate.split(parts, 2)
+        open_.add_(to_open).sigmoid_()
+        torch.add(to_new, b_new, out=product)
+        new.addcmul_(open_[..., :hidden], product)
+        new.mul_(2).sigmoid_().mul_(2).sub_(1)  # tanh, in a third of its time
+        torch.lerp(new, state, open_[..., hidden:], out=now)
+        state = now
+
+
+def _backward(
+    grad: Tensor,
+    gates: Tensor,
+    inner: Tensor,
+    out: Tensor,
+    back: Tensor,
+    state: Tensor,
+    slopes: Tensor,
+    first: int,
+) -> None:
+    """Walk n cells back through F frames; what is found is left in ``slopes`` and ``state``.
+
+    Shapes: grad, out [T, B, n, H], gates [n, T, B, 3H], inner [n, T, B, H], back [n, 3H, H],
+    state [n, B, H], slopes [n, F, B, 4H].
+    """
+    hidden = inner.size(3)
+    kept, change = torch.empty_like(state), torch.empty_like(state)
+    for t in range(first + slopes.size(1) - 1, first - 1, -1):
+        now = slopes[:, t - first]
+        reset, update, new = gates[:, t].split(hidden, 2)
+        d_inner, d_reset, d_update, d_new = now.split(hidden, 2)
+        torch.mul(state, update, out=kept)
+        _tanh_back(torch.sub(state, kept, out=change), new, grad_input=d_new)
+        before = out[t - 1].transpose(0, 1) if t else torch.zeros_like(new)
+        torch.sub(before, new, out=change).mul_(state)
+        _sigmoid_back(change, update, grad_input=d_update)
+        torch.mul(d_new, inner[:, t], out=change)
+        _sigmoid_back(change, reset, grad_input=d_reset)
+        torch.mul(d_new, reset, out=d_inner)
+        if t:
+            torch.add(kept, grad[t - 1].transpose(0, 1), out=state)
+            state.baddbmm_(now[:, :, : 3 * hidden], back)

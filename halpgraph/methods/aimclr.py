@@ -1,0 +1,178 @@
+"""AimCLR: a second, extreme view learns to see what the normal view sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch_geometric.data import Batch
+
+from halpgraph.contracts import About, Contrast, Encoder, Method, Step, View
+from halpgraph.errors import UserError
+from halpgraph.methods._branch import Branch
+from halpgraph.neighbours import marked, mined_nce, nearest, opinions, soft_cross_entropy
+from halpgraph.registry import methods
+from halpgraph.streams import Stream
+
+
+@methods.register
+class AimCLR(Method):
+    """Contrast with abundant information mining: extreme views, attention drop, mined positives.
+
+    Three views of a clip: two normal ones make query q and key k as in ``skeletonclr``; an extreme
+    one makes a query e, and, its most telling joints and cells dropped, a query d. With
+    ``p(x) = softmax([x.k, x.n_1, ..., x.n_K] / t)`` over the own key and the bank::
+
+        L1 = -log p(q)_0                       until mine_start, and from there on
+        L1 = -mean over the positives j of log p(q)_j
+        L2 = -sum_j p(q)_j log p(e)_j          L3 = -sum_j p(q)_j log p(d)_j     (D3M)
+        L  = L1 + (L2 + L3) / 2
+
+    p(q) being taken without gradient in L2 and L3; the positives are the own key and the nearest
+    key in the bank of each of q, e and d (NNM).
+
+    The drop (EADM) works on the last feature map F of a body, without gradient through the choice.
+    With mean m and variance v of a channel over frames and joints,
+    ``a = sigmoid((F - m)^2 / (4 (v + 1e-4)) + 1/2)`` is how much a cell stands out; joints whose a,
+    averaged over channels and frames, reaches ``drop``, are zeroed, then cells whose a does; each
+    time what is left grows by all / kept. The released code counts all and kept over a batch, this
+    one body by body, so that clips do not depend on each other; where all would go, all stay.
+
+    While the bank is empty, L1 to L3 are taken over the batch's own keys. For heads it publishes
+    q and k (HaLP's supplement E says no more than that it was added to them).
+
+    Args:
+        make_encoder: makes a fresh encoder of a stream; it must keep maps (``stgcn``, ``bigru``).
+        about: what is known of the data.
+        stream: what the encoder is shown.
+        temperature: t.
+        momentum: share of the key encoder that stays in one step.
+        bank: K, how many past keys are kept.
+        projection: D of queries and keys.
+        hidden: width of the projection's hidden layer; the encoder's own where left out.
+        mine_start: first epoch (from 0) with mined positives.
+        drop: how much a joint or cell must stand out to be dropped; 1 drops nothing.
+
+    Cost: a step encodes each clip three times, twice with gradient.
+
+    Raises:
+        UserError: graphs that are no skeletons, or an encoder without maps.
+
+    Reference: Guo et al., "Contrastive Learning from Extremely Augmented Skeleton Sequences for
+    Self-supervised Action Recognition", AAAI 2022, https://arxiv.org/abs/2112.03590; the energy:
+    Yang et al., "SimAM", ICML 2021
+    """
+
+    n_views = 3
+
+    def __init__(
+        self,
+        make_encoder: Callable[[str], Encoder],
+        about: About | None = None,
+        stream: Stream = "joint",
+        temperature: Annotated[float, Field(gt=0)] = 0.07,
+        momentum: Annotated[float, Field(ge=0, lt=1)] = 0.999,
+        bank: Annotated[int, Field(ge=1)] = 32768,
+        projection: Annotated[int, Field(ge=1)] = 128,
+        hidden: Annotated[int, Field(ge=1)] | None = None,
+        mine_start: Annotated[int, Field(ge=0)] = 150,
+        drop: Annotated[float, Field(gt=0.5, le=1)] = 0.7,
+    ) -> None:
+        super().__init__()
+        if about is not None and about.kind != "pose":
+            raise UserError(
+                "method aimclr: its extreme views are of skeletons, and these graphs have no "
+                "poses; use method graphcl or moco"
+            )
+        self.stream, self.streams = stream, (stream,)
+        self.temperature, self.dim = temperature, projection
+        self.mine_start, self.drop, self.epoch = mine_start, drop, 0
+        self.branch = Branch(
+            make_encoder,
+            stream,
+            temperature=temperature,
+            momentum=momentum,
+            bank=bank,
+            projection=projection,
+            hidden=hidden,
+        )
+        if type(self.branch.encoder).read is Encoder.read:
+            raise UserError(
+                "method aimclr: drops joints and frames from the encoder's last map, and this "
+                "encoder keeps none; use encoder stgcn or bigru"
+            )
+
+    def begin_epoch(self, epoch: int, views: Sequence[View]) -> None:
+        """Take note of the epoch: positives are mined from ``mine_start`` on."""
+        self.epoch = epoch
+
+    def forward(self, views: Sequence[Batch]) -> Step:
+        """Return the losses and the contrast of a normal, a normal and an extreme view."""
+        if len(views) != self.n_views:
+            raise UserError(
+                f"method aimclr: needs 3 views (normal, normal, extreme), got {len(views)}"
+            )
+        branch = self.branch
+        first, second, extreme = (branch.shown(view) for view in views)
+        query = branch.query(first)
+        seen = branch.encoder(extreme)
+        whole = branch.project(seen.graph)
+        dropped = branch.project(branch.encoder.read(attention_drop(seen.maps, self.drop), extreme))
+        branch.follow()
+        key = branch.key(second)
+        with torch.autocast(query.device.type, enabled=False):
+            terms = self._terms(query, whole, dropped, key)
+        return Step(terms, [Contrast(query, key, self.temperature, self.stream)])
+
+    def _terms(
+        self, query: Tensor, whole: Tensor, dropped: Tensor, key: Tensor
+    ) -> dict[str, Tensor]:
+        bank = self.branch.bank.stored
+        three = (query, whole, dropped)
+        if len(bank):
+            said = [opinions(x, key, bank) / self.temperature for x in three]
+        else:
+            said = [x @ key.t() / self.temperature for x in three]  # the batch's own keys
+        if len(bank) and self.epoch >= self.mine_start:
+            places = torch.cat([nearest(x.detach(), bank) for x in three], dim=1)  # [B, 3]
+            contrast = mined_nce(said[0], marked(places, len(bank)))
+        else:
+            contrast = self.branch.contrast(query, key)
+        parts = [soft_cross_entropy(said[0], other) for other in said[1:]]
+        return {"aimclr": contrast, "d3m": (parts[0] + parts[1]) / 2}
+
+    def after_step(self) -> None:
+        """Store the step's keys."""
+        self.branch.remember()
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return the query encoder's features, before the projection. Shapes: [B, D_encoder]."""
+        return self.branch.embed(batch)
+
+
+def attention_drop(maps: Tensor | None, limit: float) -> Tensor:
+    """Return maps without the joints, and then the cells, that stand out most.
+
+    Shapes: maps [R, D, T, V] -> same.
+
+    Reference: Guo et al., AAAI 2022, energy-based attention-guided drop module.
+    """
+    if maps is None:
+        raise UserError("method aimclr: this encoder keeps no maps; use encoder stgcn or bigru")
+    with torch.no_grad():
+        apart = (maps - maps.mean((2, 3), keepdim=True)) ** 2
+        cells = max(maps.size(2) * maps.size(3) - 1, 1)
+        spread = apart.sum((2, 3), keepdim=True) / cells
+        attention = torch.sigmoid(apart / (4 * (spread + 1e-4)) + 0.5)  # [R, D, T, V]
+        joints = _kept(attention.mean((1, 2), keepdim=True) < limit)  # [R, 1, 1, V]
+        keep = joints * _kept(attention < limit)
+    return maps * keep
+
+
+def _kept(stays: Tensor) -> Tensor:
+    """Return 0 for what is dropped and all / kept for the rest, body by body."""
+    share = stays.float().mean((1, 2, 3), keepdim=True)
+    return torch.where(share == 0, torch.ones_like(share), stays / share.clamp_min(1e-12))

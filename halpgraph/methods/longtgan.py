@@ -1,0 +1,139 @@
+"""LongT GAN: clips with holes are told whole again, well enough to fool a judge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch_geometric.data import Batch
+
+from halpgraph.adversary import judged
+from halpgraph.contracts import About, Encoder, Method, Step
+from halpgraph.draws import Draws
+from halpgraph.errors import UserError
+from halpgraph.methods._regenerate import (
+    check_poses,
+    decoder_for,
+    error,
+    hide_cells,
+    truth,
+    width_of,
+)
+from halpgraph.pose import clip_of_body, sampled, with_pose
+from halpgraph.registry import methods
+from halpgraph.streams import Stream, derive
+
+
+@methods.register
+class LongTGAN(Method):
+    """An encoder's feature of a clip with holes must tell the whole clip, as a real one looks.
+
+    With x a clip, m the same with a share of its (frame, joint) cells at zero, g = decoder(h_m) the
+    clip that is told from the encoder's feature, and J a judge that says how real a clip is::
+
+        reconstruction  mean (g - x)^2                          over the persons who are there
+        fooling         w * BCE(J(g), 1)                        J stands still, g learns
+        judging         BCE(J(x), 1) + BCE(J(g), 0)             g stands still, J learns
+
+    All three are descended in one step (``halpgraph.adversary``). Nothing is contrasted, so no head
+    goes with it.
+
+    The authors' code was never published. Chosen here: cells are hidden at random, exactly
+    counted; the decoder is a GRU that is shown the feature at every frame; the judge is a GRU over
+    the frames with a linear layer on its last output; the usual non-saturating cross entropy, with
+    a small weight on fooling, for the error must lead; the encoder is the recipe's (the paper's is
+    a GRU), and its feature is what is evaluated.
+
+    Args:
+        make_encoder: makes a fresh encoder of a stream.
+        about: what is known of the data.
+        stream: what the encoder is shown, and what is told.
+        hidden_share: of the cells of a clip.
+        decoder: width of the decoder's GRU.
+        judge: width of the judge's GRU.
+        fooling: w.
+
+    Cost: a step encodes each clip once with gradient, decodes it once and judges it three times.
+
+    Raises:
+        UserError: graphs that are no skeletons, or an encoder that is not of skeletons.
+
+    Reference: Zheng et al., "Unsupervised Representation Learning with Long-Term Dynamics for
+    Skeleton Based Action Recognition", AAAI 2018
+    """
+
+    n_views = 1
+
+    def __init__(
+        self,
+        make_encoder: Callable[[str], Encoder],
+        about: About | None = None,
+        stream: Stream = "joint",
+        hidden_share: Annotated[float, Field(gt=0, lt=1)] = 0.3,
+        decoder: Annotated[int, Field(ge=1)] = 128,
+        judge: Annotated[int, Field(ge=1)] = 64,
+        fooling: Annotated[float, Field(ge=0)] = 0.01,
+    ) -> None:
+        super().__init__()
+        check_poses("longtgan", about)
+        self.stream, self.streams = stream, (stream,)
+        self.hidden_share, self.fooling = hidden_share, fooling
+        self.encoder = make_encoder(stream)
+        check_poses("longtgan", about, self.encoder)
+        self.decoder = decoder_for(self.encoder, decoder)
+        self.judge = Judge(width_of(self.encoder), judge)
+        self.draws = Draws()
+
+    def forward(self, views: Sequence[Batch]) -> Step:
+        """Return the losses of one view of one batch."""
+        if len(views) != self.n_views:
+            raise UserError(f"method longtgan: needs 1 view, got {len(views)}")
+        shown = self._shown(views[0])
+        random = self.draws.next(shown.pose.device)
+        holes = hide_cells(shown.pose, clip_of_body(shown), self.hidden_share, random)
+        feature = self.encoder(with_pose(shown, holes)).graph
+        wanted, mask = truth(shown, self.encoder.persons)  # type: ignore[arg-type]
+        told = self.decoder(feature, len(wanted)) * mask  # [T, B, n]
+        fooled = judged(self.judge, told)
+        right, wrong = self.judge(wanted), self.judge(told.detach())  # [B]
+        terms = {
+            "reconstruction": error(told, wanted, mask),
+            "fooling": self.fooling * _said(fooled, 1.0),
+            "judging": _said(right, 1.0) + _said(wrong, 0.0),
+        }
+        return Step(terms)
+
+    def _shown(self, batch: Batch) -> Batch:
+        return sampled(batch) if self.stream == "joint" else derive(batch, self.stream)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Return the encoder's features of whole clips. Shapes: [B, D_encoder]."""
+        graph: Tensor = self.encoder(self._shown(batch)).graph
+        return graph
+
+
+class Judge(nn.Module):
+    """Says how real a clip looks: a GRU over its frames, a linear layer on the last output.
+
+    Args:
+        width: numbers in a frame.
+        hidden: width of the GRU.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gru = nn.GRU(width, hidden)
+        self.leave = nn.Linear(hidden, 1)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Return a logit a clip. Shapes: [T, B, width] -> [B]."""
+        logits: Tensor = self.leave(self.gru(frames)[0][-1])[:, 0]
+        return logits
+
+
+def _said(logits: Tensor, truth_: float) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth_))
