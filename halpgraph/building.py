@@ -41,7 +41,8 @@ def build_method(store: Store, recipe: Recipe, seed: int) -> Method:
         return encoder
 
     settings = registry.encoders.settings(recipe.encoder, "encoder")
-    told = replace(about(store, seed), encoder=settings)
+    views = [registry.views.settings(spec, f"views.{i}") for i, spec in enumerate(recipe.views)]
+    told = replace(about(store, seed), encoder=settings, views=views)
     wired = {"make_encoder": make_encoder, "about": told}
     with seeded(seed):
         method: Method = registry.methods.build(recipe.method, "method", **wired)

@@ -93,7 +93,7 @@ class About:
     when written out (of graphs; ``batch.node_features``). ``y`` are labels that may be learnt from:
     those of the training part of a split of skeletons, and None in every other case; ``id`` is the
     position of each graph in its data set, as in a batch's ``id``. ``encoder`` are the settings of
-    the recipe's encoder, its name among them.
+    the recipe's encoder, its name among them, ``views`` those of its views: one for all, or each.
 
     Shapes: id [n], y [n].
     """
@@ -106,6 +106,7 @@ class About:
     id: Tensor | None = None
     y: Tensor | None = None
     encoder: Mapping[str, Any] = field(default_factory=dict)
+    views: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from halpgraph.objectives import graphcl_official, nt_xent
@@ -38,3 +39,23 @@ def contrast(
         return nt_xent(query, key, temperature, symmetric=symmetric, unit=True)
     loss = graphcl_official(query, key, temperature, unit=True)
     return (loss + graphcl_official(key, query, temperature, unit=True)) / 2 if symmetric else loss
+
+
+def contrasts(
+    query: Tensor, key: Tensor, temperature: float, variant: Variant, symmetric: bool = True
+) -> Tensor:
+    """Return the loss of every graph; their mean is ``contrast``.
+
+    Shapes: query [B, D], key [B, D] -> [B].
+    """
+    across = query @ key.t() / temperature  # [B, B]
+    losses = _anchors(across, variant)
+    return (losses + _anchors(across.t(), variant)) / 2 if symmetric else losses
+
+
+def _anchors(across: Tensor, variant: Variant) -> Tensor:
+    below = across
+    if variant == "official":
+        own = torch.eye(len(across), dtype=torch.bool, device=across.device)
+        below = across.masked_fill(own, -torch.inf)
+    return below.logsumexp(1) - across.diagonal()
