@@ -18,7 +18,8 @@ A batch is a PyG ``Batch`` that always carries
 * ``x [N, F]`` (float32; F may be 0): dense node features;
 * ``codes [N, K]`` (int64; K may be 0): categorical features as positions in one common one-hot
   vector of ``num_codes`` entries. The position ``num_codes`` means "blank": a row of zeros;
-* ``y [B]`` where there are labels, and ``id [B]``, the position of each graph in its data set.
+* ``y [B]`` where there are labels, and ``id [B]``, the position of each graph in its data set;
+* ``drawn [B]`` where the view ``choice`` made it: which of its views each graph drew.
 
 A batch of skeleton clips also carries ``pose``, ``person``, ``body_ptr``, ``num_frames`` and
 ``layout``: see ``pose.py``.
@@ -37,7 +38,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch
 
-_GRAPH_LEVEL = ("y", "id", "num_frames")
+_GRAPH_LEVEL = ("y", "id", "num_frames", "drawn")
 _EMPTY = Batch()  # to be copied: calling ``Batch`` inspects signatures every time
 
 

@@ -21,7 +21,7 @@ def about(store: Store, seed: int) -> About:
     """Return what methods are told of the graphs they are trained on."""
     if not isinstance(store, SkeletonStore):
         plain = store.num_codes <= 1 and bool((store.x == 1).all())
-        return About("graph", seed, plain=plain, id=store.id.cpu())
+        return About("graph", seed, plain=plain, width=store.num_features, id=store.id.cpu())
     y = store.y.cpu() if store.teaches and store.y is not None else None
     return About("pose", seed, frames=store.out_frames, id=store.id.cpu(), y=y)
 
@@ -41,7 +41,8 @@ def build_method(store: Store, recipe: Recipe, seed: int) -> Method:
         return encoder
 
     settings = registry.encoders.settings(recipe.encoder, "encoder")
-    told = replace(about(store, seed), encoder=settings)
+    views = [registry.views.settings(spec, f"views.{i}") for i, spec in enumerate(recipe.views)]
+    told = replace(about(store, seed), encoder=settings, views=views)
     wired = {"make_encoder": make_encoder, "about": told}
     with seeded(seed):
         method: Method = registry.methods.build(recipe.method, "method", **wired)

@@ -24,14 +24,17 @@ class Features:
     """What an encoder returns.
 
     ``maps`` are what ``graph`` is the mean of, where the encoder keeps a place in time and space
-    (a body, a frame, a joint): ``Encoder.read`` makes ``graph`` of them again.
+    (a body, a frame, a joint): ``Encoder.read`` makes ``graph`` of them again. ``levels`` are what
+    each layer that is read out made of the nodes, the last being ``local``, where the encoder is
+    one of nodes; ``Encoder.encode`` may leave them out.
 
-    Shapes: graph [B, D], local [N, d], maps [R, D, T', V'].
+    Shapes: graph [B, D], local [N, d], maps [R, D, T', V'], each level [N, d].
     """
 
     graph: Tensor
     local: Tensor
     maps: Tensor | None = None
+    levels: Sequence[Tensor] = ()
 
 
 class View(BaseTransform, ABC):
@@ -53,6 +56,8 @@ class View(BaseTransform, ABC):
 class Encoder(nn.Module, ABC):
     """``Batch -> Features``. ``out_channels`` is D, the width of ``Features.graph``.
 
+    ``level_channels`` are the widths of ``Features.levels``; empty where there are none.
+
     Wired by the engine, by what the encoder takes: ``num_codes`` and ``in_channels`` (dense F) of
     any graphs where it takes ``graph``; ``in_channels`` (C of the stream), ``layout`` and
     ``persons`` (M) of skeletons where it takes ``pose``.
@@ -60,6 +65,7 @@ class Encoder(nn.Module, ABC):
 
     takes: Literal["graph", "pose"] = "graph"
     out_channels: int
+    level_channels: Sequence[int] = ()
 
     @abstractmethod
     def forward(self, batch: Batch) -> Features:
@@ -83,10 +89,11 @@ class Encoder(nn.Module, ABC):
 class About:
     """What a method is told of the graphs it is trained on.
 
-    ``plain`` means that every node has the same features. ``y`` are labels that may be learnt from:
+    ``plain`` means that every node has the same features, ``width`` is how many columns they have
+    when written out (of graphs; ``batch.node_features``). ``y`` are labels that may be learnt from:
     those of the training part of a split of skeletons, and None in every other case; ``id`` is the
     position of each graph in its data set, as in a batch's ``id``. ``encoder`` are the settings of
-    the recipe's encoder, its name among them.
+    the recipe's encoder, its name among them, ``views`` those of its views: one for all, or each.
 
     Shapes: id [n], y [n].
     """
@@ -94,10 +101,12 @@ class About:
     kind: Literal["graph", "pose"] = "graph"
     seed: int = 0
     plain: bool = False
+    width: int | None = None
     frames: int | None = None
     id: Tensor | None = None
     y: Tensor | None = None
     encoder: Mapping[str, Any] = field(default_factory=dict)
+    views: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

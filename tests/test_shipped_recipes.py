@@ -44,10 +44,13 @@ def test_recipe_runs_to_its_report(name: str, tmp_path: Path) -> None:
     assert len(cells) == max(len(values) for values in [*grid.values(), [0]])
     for cell in cells:
         rows = {row["row"]: row["metrics"]["accuracy"]["mean"] for row in cell["rows"]}
-        assert {"halp", "graphcl", *content["floors"]} == set(rows)
+        control = content["control"] or next(iter(content["arms"]))
+        assert {*content["arms"], *content["floors"]} == set(rows)
         assert all(0.5 < mean <= 1 for mean in rows.values())
         pairs = {(d["treatment"], d["reference"]) for d in cell["differences"]}
-        wanted = {("halp", other) for other in ("graphcl", *content["floors"])}
+        treated = [arm for arm in content["arms"] if arm != control] or [control]
+        others = {*content["floors"], *([control] if control not in treated else [])}
+        wanted = {(arm, other) for arm in treated for other in others}
         wanted |= {("wl+embedding", "wl")} if "wl+embedding" in content["floors"] else set()
         assert pairs == wanted
     check_page(folder)

@@ -118,6 +118,7 @@ class GIN(Encoder):
         self.concatenate, self.input_readout = concatenate, input_readout
         widths = [width] + [hidden] * (layers - 1)
         self.layers = nn.ModuleList(GINLayer(w, hidden, norm, train_eps) for w in widths)
+        self.level_channels = [hidden] * (layers if concatenate else 1)
         self.out_channels = hidden * (layers if concatenate else 1) + width * input_readout
 
     def forward(self, batch: Batch) -> Features:
@@ -146,10 +147,9 @@ class GIN(Encoder):
             h = layer(h, batch, parts)
             levels.append(h)
         read = levels if self.concatenate else levels[-1:]
-        if self.input_readout:
-            read = [node_features(batch), *read]
-        rows = [pool(level, batch.ptr, batch.batch, self.readout) for level in read]
-        return Features(graph=torch.cat(rows, dim=1), local=levels[-1])
+        first = [node_features(batch)] if self.input_readout else []
+        rows = [pool(level, batch.ptr, batch.batch, self.readout) for level in [*first, *read]]
+        return Features(graph=torch.cat(rows, dim=1), local=levels[-1], levels=read)
 
     def _check(self, batch: Batch) -> None:
         if "rowptr" not in batch or "codes" not in batch:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Contrast, Encoder, Method, Step
 from halpgraph.errors import UserError
-from halpgraph.objectives import graphcl_official, nt_xent, unit_rows
+from halpgraph.methods._graphs import Variant, contrast, projector
+from halpgraph.objectives import unit_rows
 from halpgraph.registry import methods
 
 
@@ -54,18 +55,17 @@ class GraphCL(Method):
     def __init__(
         self,
         make_encoder: Callable[[], Encoder],
-        variant: Literal["paper", "official"] = "paper",
+        variant: Variant = "paper",
         temperature: Annotated[float, Field(gt=0)] = 0.2,
         projection: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__()
         self.encoder = make_encoder()
-        self.variant, self.temperature = variant, temperature
+        self.variant: Variant = variant
+        self.temperature = temperature
         width = self.encoder.out_channels
         self.dim = projection or width
-        self.projector = nn.Sequential(
-            _linear(width, width), nn.ReLU(inplace=True), _linear(width, self.dim)
-        )
+        self.projector = projector(width, self.dim)
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrast of two views of one batch."""
@@ -73,8 +73,8 @@ class GraphCL(Method):
             raise UserError(f"method graphcl: needs 2 views, got {len(views)}")
         graphs = torch.cat([f.graph for f in self.encoder.encode(views)])  # [2B, out_channels]
         query, key = unit_rows(self.projector(graphs)).chunk(2)  # [B, dim] each
-        objective = graphcl_official if self.variant == "official" else nt_xent
-        loss = objective(query, key, self.temperature, unit=True)
+        both = self.variant == "paper"  # directions
+        loss = contrast(query, key, self.temperature, self.variant, symmetric=both)
         return Step({"graphcl": loss}, [Contrast(query, key.detach(), self.temperature)])
 
     def embed(self, batch: Batch) -> Tensor:
@@ -84,10 +84,3 @@ class GraphCL(Method):
         """
         graph: Tensor = self.encoder(batch).graph
         return graph
-
-
-def _linear(width: int, out: int) -> nn.Linear:
-    linear = nn.Linear(width, out)
-    nn.init.xavier_uniform_(linear.weight)
-    nn.init.zeros_(linear.bias)
-    return linear

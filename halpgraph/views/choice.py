@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Annotated, Any
 
 import torch
@@ -30,7 +31,8 @@ class Choice(GraphView):
 
     This is the published code's ``random2`` (drop_nodes, subgraph), ``random3`` (perturb_edges
     too) and ``random4`` (mask_features too); of ``joint_mask`` and ``shear`` it is the spatial
-    augmentation of HaLP. The changes of all views are made in one pass.
+    augmentation of HaLP. The changes of all views are made in one pass. Which view each graph drew
+    is kept as the batch's ``drawn [B]``.
 
     Args:
         of: the views to draw from, each a name or a mapping of its name and settings.
@@ -49,6 +51,14 @@ class Choice(GraphView):
         weights: list[float] | None = None,
     ) -> None:
         self.of = _parts.build(of, _WHERE)
+        self.reweigh(weights)
+
+    def reweigh(self, weights: list[float] | None) -> None:
+        """Draw by other weights from now on; JOAO learns them.
+
+        Raises:
+            UserError: weights that do not fit.
+        """
         self.weights = _fitting(weights, len(self.of))
         shares = torch.tensor(self.weights or [1.0] * len(self.of), dtype=torch.float64)
         self._steps = (shares.cumsum(0) / shares.sum())[:-1]
@@ -68,7 +78,10 @@ class Choice(GraphView):
             if not isinstance(view, EditView | LinearView):
                 out = view.change(out, graphs, generator)
         linear = [(v, m) for v, m in pairs if isinstance(v, LinearView)]
-        return multiply(out, linear, generator) if linear else out
+        out = multiply(out, linear, generator) if linear else out
+        out = copy.copy(out) if out is batch else out
+        out._store["drawn"] = drawn
+        return out
 
     def _draw(self, batch: Batch, generator: Generator | None) -> Tensor:
         draws = uniform(batch.ptr.numel() - 1, batch.ptr, generator)
