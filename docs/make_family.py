@@ -46,7 +46,8 @@ the family's common one; with more epochs or settings of their own they would re
 all alike. Encoders of several streams (joint, motion, bone; of ISC, BiGRU and ST-GCN) are judged
 stream by stream, and the certainties added with equal weights. The last epoch is judged, once.
 ASSL's encoder has seen the labels of a tenth of the training clips (the first draw at 10 %), so
-its probes at other shares and draws know more than they show. All seeds share one test set, whose own chance the intervals do not show.
+its probes at other shares and draws know more than they show. All seeds share one test set, whose
+own chance the intervals do not show.
 """
 
 
