@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from halpgraph.files import read_json
 from halpgraph.recipe import Recipe, validate
 from halpgraph.reports.source import Cell, Row, Run, label_of, read_run
 from halpgraph.reports.tables import ordered, value_and_spread, with_interval
@@ -77,8 +78,9 @@ def _cell(run: Run, cell: Cell, recipe: Recipe) -> list[str]:
 
 
 def _spent(run: Run) -> str:
-    found = run.environment
-    return f"{found['wall_seconds'] / 60:.0f} minutes, {found['cpu_seconds'] / 60:.0f} CPU minutes"
+    jobs = [read_json(path) for path in run.path.glob("*/*/seed-*/job.json")]
+    minutes = sum(job["cpu_seconds"] for job in jobs) / 60
+    return f"{minutes:.0f} CPU minutes of training and judging the methods"
 
 
 def _by(cell: Cell, evaluator: str) -> list[Row]:
