@@ -13,7 +13,7 @@ from torch_geometric.data import Batch
 from halpgraph.contracts import About, Contrast, Encoder, Method, Step, View
 from halpgraph.errors import UserError
 from halpgraph.methods._branch import Branch
-from halpgraph.neighbours import marked, mined_nce, nearest, opinions, soft_cross_entropy
+from halpgraph.neighbours import marked, mined_nce, opinions, soft_cross_entropy
 from halpgraph.registry import methods
 from halpgraph.streams import Stream
 
@@ -35,14 +35,25 @@ class AimCLR(Method):
     key in the bank of each of q, e and d (NNM).
 
     The drop (EADM) works on the last feature map F of a body, without gradient through the choice.
-    With mean m and variance v of a channel over frames and joints,
+    With mean m and variance v of a channel over its n frames and joints (v divides by n - 1),
     ``a = sigmoid((F - m)^2 / (4 (v + 1e-4)) + 1/2)`` is how much a cell stands out; joints whose a,
     averaged over channels and frames, reaches ``drop``, are zeroed, then cells whose a does; each
-    time what is left grows by all / kept. The released code counts all and kept over a batch, this
-    one body by body, so that clips do not depend on each other; where all would go, all stay.
+    time what is left grows by all / kept. a is never below 0.62 and a channel's mean of a never
+    above 0.68: where ``drop`` is at least that, something always stays, and of a constant map all
+    does. The extreme view is encoded once, e and d are two readings of its map.
 
-    While the bank is empty, L1 to L3 are taken over the batch's own keys. For heads it publishes
-    q and k (HaLP's supplement E says no more than that it was added to them).
+    Other than in the released code:
+
+    * all and kept are counted body by body, not over a batch, so that clips do not depend on each
+      other, and bodies that are not there do not count; where all would go, all stay;
+    * the bank starts empty, not with random directions: negatives are the keys it holds, and
+      before the first ones L1 to L3 are taken over the batch's own keys;
+    * log p is taken from the logits: the logarithm of a softmax that rounds to 0 is not finite;
+    * weights start as the encoder has it, not from N(0, 0.02);
+    * views are drawn anew in every epoch; there, workers start each from the same seed.
+
+    For heads it publishes q and k, those of the normal views; HaLP's supplement (E) says no more
+    than that its term was added.
 
     Args:
         make_encoder: makes a fresh encoder of a stream; it must keep maps (``stgcn``, ``bigru``).
@@ -54,16 +65,21 @@ class AimCLR(Method):
         projection: D of queries and keys.
         hidden: width of the projection's hidden layer; the encoder's own where left out.
         mine_start: first epoch (from 0) with mined positives.
-        drop: how much a joint or cell must stand out to be dropped; 1 drops nothing.
+        drop: how much a joint or cell must stand out to be dropped; 1 drops nothing, and below
+            0.63 everything would go.
 
-    Cost: a step encodes each clip three times, twice with gradient.
+    Cost: a step encodes each clip three times, twice with gradient; a few passes over the extreme
+    view's map, and four products of a batch's queries with the bank (three with mined positives).
 
     Raises:
         UserError: graphs that are no skeletons, or an encoder without maps.
 
     Reference: Guo et al., "Contrastive Learning from Extremely Augmented Skeleton Sequences for
     Self-supervised Action Recognition", AAAI 2022, https://arxiv.org/abs/2112.03590; the energy:
-    Yang et al., "SimAM", ICML 2021
+    Yang et al., "SimAM: A Simple, Parameter-Free Attention Module for Convolutional Neural
+    Networks", ICML 2021, https://proceedings.mlr.press/v139/yang21o.html; released code
+    https://github.com/Levigty/AimCLR; with HaLP: Shah et al., CVPR 2023, supplement E,
+    https://arxiv.org/abs/2304.00387
     """
 
     n_views = 3
@@ -79,7 +95,7 @@ class AimCLR(Method):
         projection: Annotated[int, Field(ge=1)] = 128,
         hidden: Annotated[int, Field(ge=1)] | None = None,
         mine_start: Annotated[int, Field(ge=0)] = 150,
-        drop: Annotated[float, Field(gt=0.5, le=1)] = 0.7,
+        drop: Annotated[float, Field(ge=0.63, le=1)] = 0.7,
     ) -> None:
         super().__init__()
         if about is not None and about.kind != "pose":
@@ -137,7 +153,7 @@ class AimCLR(Method):
         else:
             said = [x @ key.t() / self.temperature for x in three]  # the batch's own keys
         if len(bank) and self.epoch >= self.mine_start:
-            places = torch.cat([nearest(x.detach(), bank) for x in three], dim=1)  # [B, 3]
+            places = torch.stack([x[:, 1:].argmax(1) for x in said], dim=1)  # [B, 3]
             contrast = mined_nce(said[0], marked(places, len(bank)))
         else:
             contrast = self.branch.contrast(query, key)
@@ -156,14 +172,20 @@ class AimCLR(Method):
 def attention_drop(maps: Tensor | None, limit: float) -> Tensor:
     """Return maps without the joints, and then the cells, that stand out most.
 
+    Whatever the precision of the maps, they are compared in float32: ``drop`` is so near to where
+    most cells are that rounding would decide. No gradient passes through what is compared.
+
     Shapes: maps [R, D, T, V] -> same.
 
     Reference: Guo et al., AAAI 2022, energy-based attention-guided drop module.
     """
     if maps is None:
         raise UserError("method aimclr: this encoder keeps no maps; use encoder stgcn or bigru")
-    with torch.no_grad():
-        apart = (maps - maps.mean((2, 3), keepdim=True)) ** 2
+    if limit >= 1:  # a sigmoid rounds to 1
+        return maps
+    with torch.no_grad(), torch.autocast(maps.device.type, enabled=False):
+        plain = maps.float()
+        apart = (plain - plain.mean((2, 3), keepdim=True)) ** 2
         cells = max(maps.size(2) * maps.size(3) - 1, 1)
         spread = apart.sum((2, 3), keepdim=True) / cells
         attention = torch.sigmoid(apart / (4 * (spread + 1e-4)) + 0.5)  # [R, D, T, V]

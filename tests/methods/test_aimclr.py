@@ -12,9 +12,11 @@ import torch
 from small import small_data, small_recipe, small_skeletons
 from torch import Tensor
 
+from halpgraph import registry
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
 from halpgraph.methods.aimclr import AimCLR, attention_drop
+from halpgraph.runner import read_and_validate
 
 CROP = {"name": "crop_resize", "ratio": [0.3, 1], "min_frames": 8}
 EXTREME = {"name": "compose", "of": [CROP, {"name": "flip", "mirror": False}, "noise"]}
@@ -71,6 +73,97 @@ def test_the_drop_of_a_constant_map_is_the_map() -> None:
     single = torch.randn(2, 3, 4, 5)
     alone = torch.cat([attention_drop(one[None], 0.66) for one in single])
     torch.testing.assert_close(attention_drop(single, 0.66), alone)
+
+
+def test_at_the_published_limit_something_stays_and_at_1_everything() -> None:
+    """Maps that are as extreme as can be: two values, and one cell against all others."""
+    two = torch.ones(1, 3, 4, 6)
+    two[..., ::2] = -1
+    assert torch.equal(attention_drop(two, 0.7), two)
+    spike = torch.zeros(1, 1, 13, 25)
+    spike[0, 0, 6, 7] = 1e4  # its attention is 1 in float32
+    assert torch.equal(attention_drop(spike, 1.0), spike)
+    found = attention_drop(torch.cat([spike + 1, two.new_ones(1, 1, 13, 25)]), 0.7)
+    assert int((found[0] == 0).sum()) == 1  # the cell; its joint, on the whole, does not stand out
+    torch.testing.assert_close(found[0].max(), torch.tensor(325 / 324))
+    assert torch.equal(found[1], torch.ones(1, 13, 25))
+
+
+def test_maps_of_half_precision_are_compared_in_float32() -> None:
+    maps = torch.randn(2, 8, 5, 6, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = attention_drop(maps, 0.7)
+    torch.testing.assert_close(found.float(), attention_drop(maps.float(), 0.7))
+    assert (found == 0).any()
+
+
+def test_a_step_shows_each_view_where_it_belongs() -> None:
+    """Against the pieces put together by hand: first asks, second answers, third is extreme."""
+    train = trainer(mine_start=0)
+    method: AimCLR = train.method  # type: ignore[assignment]
+    method.begin_epoch(0, train.views)
+    method.branch.bank.push(torch.nn.functional.normalize(torch.randn(9, 8), dim=1))
+    views, branch = next(train._view_batches()), copy.deepcopy(method.branch)
+    step = method(views)
+    q = branch.query(views[0])
+    seen = branch.encoder(views[2])
+    d = branch.project(branch.encoder.read(attention_drop(seen.maps, 0.7), views[2]))
+    e = branch.project(seen.graph)
+    branch.follow()
+    k = branch.key(views[1])
+    (contrast,) = step.contrasts
+    assert torch.equal(contrast.query, q)
+    assert torch.equal(contrast.key, k)
+    assert contrast.query.requires_grad
+    assert not contrast.key.requires_grad
+    assert not torch.equal(d, e)
+    wanted = method._terms(q, e, d, k)
+    assert {name: float(x.detach()) for name, x in step.terms.items()} == {
+        name: float(x.detach()) for name, x in wanted.items()
+    }
+    assert method.branch.bank.filled == 9
+    method.after_step()
+    assert method.branch.bank.filled == 9 + len(q)
+
+
+def test_before_the_first_keys_the_batch_takes_the_place_of_the_bank() -> None:
+    """Nothing is mined there, and teacher and students see the same keys in the same order."""
+    method: AimCLR = trainer(mine_start=0).method  # type: ignore[assignment]
+    random = torch.Generator().manual_seed(1)
+    q, e, d, k = torch.nn.functional.normalize(torch.randn(4, 6, 8, generator=random), dim=2)
+    found = method._terms(q, e, d, k)
+    contrast = -sum(logs(q[i], [*k])[i] for i in range(6)) / 6
+    assert float(found["aimclr"]) == pytest.approx(contrast, rel=1e-4)
+    d3m = -sum(
+        math.exp(a) * b / 12
+        for i in range(6)
+        for x in (e, d)
+        for a, b in zip(logs(q[i], [*k]), logs(x[i], [*k]), strict=True)
+    )
+    assert float(found["d3m"]) == pytest.approx(d3m, rel=1e-4)
+
+
+@pytest.mark.parametrize("data", ["ntu60", "ntu120", "pku2"])
+@pytest.mark.parametrize("name", ["aimclr", "skeletonclr"])
+def test_presets_hold_the_published_numbers(data: str, name: str) -> None:
+    recipe = read_and_validate(f"{data}_{name}")
+    train, method = recipe.train, recipe.method
+    assert isinstance(method, dict)
+    assert (method["bank"], method["temperature"], method["momentum"]) == (32768, 0.07, 0.999)
+    assert (method["name"], method["projection"], recipe.data.frames) == (name, 128, 50)
+    assert (train.optimizer, train.lr, train.momentum) == ("sgd", 0.1, 0.9)
+    assert (train.weight_decay, train.nesterov, train.batch_size) == (1e-4, False, 128)
+    assert (train.epochs, train.schedule, train.milestones) == (300, "step", [250])
+    assert recipe.encoder == registry.encoders.settings("stgcn", "encoder")  # "/4"
+    assert list(recipe.arms) == ["halp", name]
+    assert recipe.control == name
+    assert recipe.arm(name).head is None
+    if name == "aimclr":
+        assert (method["mine_start"], method["drop"], len(recipe.views)) == (150, 0.7, 3)
+        *normal, extreme = recipe.views
+        assert normal[0] == normal[1]
+        of = [view["name"] for view in extreme["of"]]  # type: ignore[index]
+        assert of[2:] == ["flip", "rotate", "noise", "blur", "axis_mask"]
 
 
 def logs(x: Tensor, columns: list[Tensor]) -> list[float]:
@@ -152,4 +245,4 @@ def test_refuses_graphs_encoders_without_maps_and_two_views() -> None:
     with pytest.raises(UserError, match="needs 3 views"):
         train.method(next(train._view_batches())[:2])
     with pytest.raises(UserError, match=r"method\.drop"):
-        trainer(drop=0.4)
+        trainer(drop=0.6)
