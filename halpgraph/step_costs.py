@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -62,10 +63,11 @@ def step_cost(store: SkeletonStore, recipe: Recipe) -> StepCost:
 
 
 def made_up_store(card: Card, recipe: Recipe) -> SkeletonStore:
-    """Return a few clips of noise in the layout of a set that is not here."""
+    """Return a few clips of noise in the layout of a set that is not here, of two classes."""
     layout = get_layout(str(card.layout))
     random = np.random.default_rng(0)
     shape = (card.persons, LENGTH, layout.num_joints, len(layout.channels))
-    clips = [Clip(str(i), random.normal(size=shape)) for i in range(CLIPS)]
+    clips = [Clip(str(i), random.normal(size=shape), i % 2) for i in range(CLIPS)]
     found = prepared(clips, layout, card.name)
-    return SkeletonStore.from_prepared(found, recipe.data.frames or FRAMES)
+    store = SkeletonStore.from_prepared(found, recipe.data.frames or FRAMES)
+    return replace(store, teaches=True)  # as the training part of a split does

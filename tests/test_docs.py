@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def test_the_catalogue_is_up_to_date() -> None:
-    script = ROOT / "docs" / "make_catalogue.py"
+@pytest.mark.parametrize("name", ["make_catalogue.py", "make_methods.py"])
+def test_generated_pages_are_up_to_date(name: str) -> None:
+    script = ROOT / "docs" / name
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 

@@ -175,3 +175,28 @@ def test_info_nce_holds_at_the_ends() -> None:
 def test_info_nce_refuses_what_does_not_go_together(shapes: tuple[tuple[int, int], ...]) -> None:
     with pytest.raises(UserError, match="info_nce: needs query and key"):
         info_nce(*(torch.ones(s) for s in shapes), 0.07)
+
+
+def test_graphcl_official_has_the_gradient_of_its_equation() -> None:
+    """Written out in the loss; here autograd's, of a float32 batch as trained on."""
+    draw = torch.Generator().manual_seed(0)
+    a, b = (unit_rows(torch.randn(9, 6, generator=draw)).requires_grad_() for _ in range(2))
+    across = a @ b.t() / 0.2
+    below = across.masked_fill(torch.eye(9, dtype=torch.bool), -math.inf).logsumexp(1)
+    plain = (below - across.diagonal()).mean()
+    loss = graphcl_official(a, b, 0.2, unit=True)
+    assert torch.equal(loss, plain)
+    wanted = torch.autograd.grad(3 * plain, (a, b))
+    for mine, right in zip(torch.autograd.grad(3 * loss, (a, b)), wanted, strict=True):
+        torch.testing.assert_close(mine, right)
+
+
+def test_graphcl_official_in_half_precision() -> None:
+    z1, z2 = (z.float().requires_grad_() for z in views(16, 8))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = graphcl_official(z1, z2, 0.2)
+    loss.backward()
+    (wanted,) = torch.autograd.grad(graphcl_official(z1, z2, 0.2), z1)
+    assert z1.grad is not None
+    assert z1.grad.dtype == torch.float32
+    torch.testing.assert_close(z1.grad, wanted, rtol=0.1, atol=0.02)

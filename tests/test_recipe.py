@@ -25,9 +25,18 @@ def test_shipped_recipe_is_valid_and_locks_to_itself(name: str) -> None:
     again = validate(recipe.model_dump())
     assert again == recipe
     assert again.fingerprint == recipe.fingerprint
-    assert recipe.control in recipe.arms
-    assert recipe.arm(str(recipe.control)).head is None
-    assert all(recipe.arm(arm).head is not None for arm in recipe.arms if arm != recipe.control)
+    assert recipe.control in recipe.arms or (recipe.control is None and len(recipe.arms) == 1)
+    for arm in recipe.arms:
+        own, other = recipe.arm(arm), recipe.control_of(arm)
+        assert (own.head is not None) == ("HaLP" in recipe.arm_label(arm))
+        if own.head is not None:  # its control is the same without the head
+            plain = recipe.arm(str(other))
+            assert plain.head is None
+            assert (plain.method, plain.encoder, plain.views) == (
+                own.method,
+                own.encoder,
+                own.views,
+            )
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,9 @@ class _ReLUNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grads[0] is None:  # nothing asked for; the overwritten ``h`` is handed to nobody
+            return (None,) * 5
         h, weight, *found = ctx.saved_tensors
         out, shares = torch.empty_like(h), []  # [N, D]
         pieces = (t.split(ctx.parts) for t in (grads[0], h, out))

@@ -58,24 +58,31 @@ class Decoder(nn.Module):
         width: of the feature.
         out: numbers in a frame, ``persons * C * V``.
         hidden: width of the GRU.
+        layers: of the GRU.
+        given: whether it also reads a clip, frame by frame, such as the one with holes.
     """
 
-    def __init__(self, width: int, out: int, hidden: int) -> None:
+    def __init__(
+        self, width: int, out: int, hidden: int, layers: int = 1, given: bool = False
+    ) -> None:
         super().__init__()
         self.enter = nn.Linear(width, hidden)
-        self.gru = nn.GRU(hidden, hidden)
+        self.read = nn.Linear(out, hidden, bias=False) if given else None
+        self.gru = nn.GRU(hidden, hidden, layers)
         self.leave = nn.Linear(hidden, out)
 
-    def forward(self, feature: Tensor, frames: int) -> Tensor:
-        """Return the frames. Shapes: feature [B, D] -> [T, B, out]."""
+    def forward(self, feature: Tensor, frames: int, given: Tensor | None = None) -> Tensor:
+        """Return the frames. Shapes: feature [B, D], given [T, B, out] -> [T, B, out]."""
         x = self.enter(feature).expand(frames, -1, -1)
-        frames_: Tensor = self.leave(self.gru(x)[0])
-        return frames_
+        if self.read is not None:
+            x = x + self.read(given)
+        told: Tensor = self.leave(self.gru(x)[0])
+        return told
 
 
-def decoder_for(encoder: Any, hidden: int) -> Decoder:
+def decoder_for(encoder: Any, hidden: int, layers: int = 1, given: bool = False) -> Decoder:
     """Return a decoder of what an encoder of poses reads."""
-    return Decoder(encoder.out_channels, width_of(encoder), hidden)
+    return Decoder(encoder.out_channels, width_of(encoder), hidden, layers, given)
 
 
 def width_of(encoder: Any) -> int:

@@ -44,6 +44,8 @@ class GraphCL(Method):
         temperature: 0.2 as released for TU data sets.
         projection: width of the projections; the encoder's own where left out.
 
+    Cost: a step encodes each graph twice with gradient.
+
     Reference: You et al., "Graph Contrastive Learning with Augmentations", NeurIPS 2020, eq. 3,
     https://arxiv.org/abs/2010.13902; released code https://github.com/Shen-Lab/GraphCL
     """

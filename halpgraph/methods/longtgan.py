@@ -23,7 +23,8 @@ from halpgraph.methods._regenerate import (
     truth,
     width_of,
 )
-from halpgraph.pose import clip_of_body, sampled, with_pose
+from halpgraph.persons import beside
+from halpgraph.pose import clip_of_body, with_pose
 from halpgraph.registry import methods
 from halpgraph.streams import Stream, derive
 
@@ -42,20 +43,27 @@ class LongTGAN(Method):
     All three are descended in one step (``halpgraph.adversary``). Nothing is contrasted, so no head
     goes with it.
 
-    The authors' code was never published. Chosen here: cells are hidden at random, exactly
-    counted; the decoder is a GRU that is shown the feature at every frame; the judge is a GRU over
-    the frames with a linear layer on its last output; the usual non-saturating cross entropy, with
-    a small weight on fooling, for the error must lead; the encoder is the recipe's (the paper's is
-    a GRU), and its feature is what is evaluated.
+    The authors' code was never published, and of the paper only its abstract was at hand: "a
+    conditional skeleton inpainting architecture" that learns "a fixed-dimensional representation",
+    with "additional adversarial training". All the rest is chosen here. Cells are hidden at random,
+    exactly counted, the same ones of all persons of a clip. The decoder is a GRU that is shown the
+    feature at every frame and nothing else, so that all it tells must lie in the feature. With
+    ``conditional`` the encoder reads the whole clip x instead, and the decoder reads m as well,
+    frame by frame: it fills the holes, on condition of the feature. Told frames count whether they
+    were hidden or not. The judge is a GRU over the frames with a linear layer on its last output;
+    it sees absent persons as zeros in either clip. Both players have the usual non-saturating cross
+    entropy and one learning rate; w is small, for the error must lead. The encoder is the recipe's
+    (the paper's is a GRU), and its feature of whole clips is what is evaluated.
 
     Args:
         make_encoder: makes a fresh encoder of a stream.
         about: what is known of the data.
         stream: what the encoder is shown, and what is told.
         hidden_share: of the cells of a clip.
+        conditional: whether the decoder, not the encoder, reads the clip with holes.
         decoder: width of the decoder's GRU.
         judge: width of the judge's GRU.
-        fooling: w.
+        fooling: w; at 0 there is no judge, and the error is all there is.
 
     Cost: a step encodes each clip once with gradient, decodes it once and judges it three times.
 
@@ -63,7 +71,7 @@ class LongTGAN(Method):
         UserError: graphs that are no skeletons, or an encoder that is not of skeletons.
 
     Reference: Zheng et al., "Unsupervised Representation Learning with Long-Term Dynamics for
-    Skeleton Based Action Recognition", AAAI 2018
+    Skeleton Based Action Recognition", AAAI 2018, https://doi.org/10.1609/aaai.v32i1.11853
     """
 
     n_views = 1
@@ -74,6 +82,7 @@ class LongTGAN(Method):
         about: About | None = None,
         stream: Stream = "joint",
         hidden_share: Annotated[float, Field(gt=0, lt=1)] = 0.3,
+        conditional: bool = False,
         decoder: Annotated[int, Field(ge=1)] = 128,
         judge: Annotated[int, Field(ge=1)] = 64,
         fooling: Annotated[float, Field(ge=0)] = 0.01,
@@ -81,38 +90,37 @@ class LongTGAN(Method):
         super().__init__()
         check_poses("longtgan", about)
         self.stream, self.streams = stream, (stream,)
-        self.hidden_share, self.fooling = hidden_share, fooling
+        self.hidden_share, self.conditional, self.fooling = hidden_share, conditional, fooling
         self.encoder = make_encoder(stream)
         check_poses("longtgan", about, self.encoder)
-        self.decoder = decoder_for(self.encoder, decoder)
-        self.judge = Judge(width_of(self.encoder), judge)
+        self.decoder = decoder_for(self.encoder, decoder, given=conditional)
+        self.judge = Judge(width_of(self.encoder), judge) if fooling else None
         self.draws = Draws()
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the losses of one view of one batch."""
         if len(views) != self.n_views:
             raise UserError(f"method longtgan: needs 1 view, got {len(views)}")
-        shown = self._shown(views[0])
+        shown = derive(views[0], self.stream)
         random = self.draws.next(shown.pose.device)
-        holes = hide_cells(shown.pose, clip_of_body(shown), self.hidden_share, random)
-        feature = self.encoder(with_pose(shown, holes)).graph
-        wanted, mask = truth(shown, self.encoder.persons)  # type: ignore[arg-type]
-        told = self.decoder(feature, len(wanted)) * mask  # [T, B, n]
-        fooled = judged(self.judge, told)
-        right, wrong = self.judge(wanted), self.judge(told.detach())  # [B]
-        terms = {
-            "reconstruction": error(told, wanted, mask),
-            "fooling": self.fooling * _said(fooled, 1.0),
-            "judging": _said(right, 1.0) + _said(wrong, 0.0),
-        }
+        poses = hide_cells(shown.pose, clip_of_body(shown), self.hidden_share, random)
+        holes = with_pose(shown, poses)
+        persons: int = self.encoder.persons  # type: ignore[assignment]
+        wanted, mask = truth(shown, persons)  # [T, B, n], [B, n]
+        feature = self.encoder(shown if self.conditional else holes).graph
+        given = beside(holes, persons) if self.conditional else None
+        told = self.decoder(feature, len(wanted), given).float() * mask  # [T, B, n]
+        terms = {"reconstruction": error(told, wanted, mask)}
+        if self.judge is not None:
+            terms["fooling"] = self.fooling * _said(judged(self.judge, told), 1.0)
+            both = torch.cat([wanted, told.detach()], dim=1)  # [T, 2B, n]
+            right, wrong = self.judge(both).chunk(2)
+            terms["judging"] = _said(right, 1.0) + _said(wrong, 0.0)
         return Step(terms)
-
-    def _shown(self, batch: Batch) -> Batch:
-        return sampled(batch) if self.stream == "joint" else derive(batch, self.stream)
 
     def embed(self, batch: Batch) -> Tensor:
         """Return the encoder's features of whole clips. Shapes: [B, D_encoder]."""
-        graph: Tensor = self.encoder(self._shown(batch)).graph
+        graph: Tensor = self.encoder(derive(batch, self.stream)).graph
         return graph
 
 
@@ -135,5 +143,7 @@ class Judge(nn.Module):
         return logits
 
 
-def _said(logits: Tensor, truth_: float) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, truth_))
+def _said(logits: Tensor, real: float) -> Tensor:
+    """Return the cross entropy of what the judge said. Shapes: [B] -> []."""
+    logits = logits.float()
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))

@@ -41,6 +41,8 @@ class MoCo(Method):
         symmetric: each view gives queries and keys, and the loss is the mean of both directions.
         start: what the bank holds before the first keys.
 
+    Cost: a step encodes each clip twice, once with gradient; four times and twice if ``symmetric``.
+
     Reference: He et al., "Momentum Contrast for Unsupervised Visual Representation Learning", CVPR
     2020, Alg. 1, https://arxiv.org/abs/1911.05722; settings: Shah et al., "HaLP", CVPR 2023,
     supplement F, https://arxiv.org/abs/2304.00387

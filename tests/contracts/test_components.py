@@ -23,17 +23,24 @@ from halpgraph.folds import stratified
 from halpgraph.streams import derive
 
 NEEDED: dict[str, dict[str, Any]] = {
+    "assl": {"bank": 32, "labelled": 0.5},
     "choice": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "compose": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
     "drop_nodes": {"ratio": 0.3},  # of graphs so small, the default ratios change nothing
     "isc": {"partners": [{"name": "stgcn", "channels": [[8, 2], [8, 2]]}], "bank": 32},
+    "longtgan": {"decoder": 16, "judge": 8},
     "mask_features": {"ratio": 0.3},
+    "ms2l": {"decoder": 16, "decoder_layers": 1, "hidden": 32, "projection": 16},
     "cmd": {"bank": 32, "momentum": 0.9, "neighbours": 16},
     "crosclr": {"bank": 32, "momentum": 0.9, "start": 1},
     "moco": {"bank": 32, "momentum": 0.9},  # full after two epochs of so few graphs
     "perturb_edges": {"ratio": 0.3},
 }
 NEEDED |= {"bigru": {"hidden": 8}, "stgcn": {"channels": "cpu"}}  # the published are slow here
+NEEDED |= {
+    "aimclr": {"bank": 32, "momentum": 0.9, "mine_start": 1},
+    "skeletonclr": {"bank": 32, "momentum": 0.9, "start": "empty"},
+}
 NEEDED |= {"hcn": {"width": 8, "rows": 1}}
 WIRED = {"num_codes": 3, "in_channels": 0}
 
@@ -57,6 +64,8 @@ def test_text_and_schema(room: str, name: str) -> None:
     assert found.summary(name).endswith(".")
     if room in ("methods", "heads", "encoders"):
         assert "Reference" in found.doc(name)
+    if room == "methods":
+        assert re.search(r"^Cost: .*(encode|decode)", found.doc(name), re.MULTILINE)
     if room != "evaluators":
         known = found.settings(spec(name), room)
         assert known["name"] == name
@@ -202,6 +211,7 @@ def test_encoders_of_poses_refuse_what_they_cannot_read(name: str) -> None:
 
 
 CROP = {"name": "crop_resize", "ratio": [0.3, 1], "min_frames": 8}
+OF_POSES = ("aimclr", "assl", "longtgan", "ms2l")  # methods that no graph encoder suits
 ON = [
     pytest.param(name, kind, id=f"{name}-{kind}")
     for name in registry.methods.names()
@@ -214,7 +224,10 @@ class TestMethod:
     def trainer(self, name: str, kind: str, **changes: Any) -> Trainer:
         data = small_data() if kind == "graphs" else small_skeletons()
         views = small_recipe().views if kind == "graphs" else [CROP]
-        recipe = small_recipe(method=spec(name), **changes).model_copy(update={"views": views})
+        if kind == "skeletons" and name in OF_POSES:
+            changes |= {"encoder": {**spec("bigru"), "pool": "mean"}}
+        recipe = small_recipe(method=spec(name), **changes)
+        recipe = recipe.model_copy(update={"views": views})
         try:
             return Trainer(data.fit_store, recipe.arm("graphcl"), 0)
         except registry.UserError as error:

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 from test_gin import example, make
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.batch import node_features, slice_batch
 from halpgraph.contracts import Encoder, Features
 from halpgraph.encoders import gin
+from halpgraph.encoders._part_norm import relu_norm
 from halpgraph.encoders.gin import GIN
 
 SETTINGS: list[dict[str, Any]] = [
@@ -117,3 +118,33 @@ def test_in_half_precision_as_one_after_another() -> None:
         joint, apart = mine.encode(batches), Encoder.encode(mine, batches)
     for left, right in zip(joint, apart, strict=True):
         torch.testing.assert_close(left.graph.float(), right.graph.float(), rtol=0.05, atol=0.5)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_relu_and_norm_of_parts_is_cutting_and_joining_to_the_bit(training: bool) -> None:
+    draw = torch.Generator().manual_seed(0)
+    values, weight = (torch.randn(23, 5, generator=draw) for _ in range(2))
+    parts, norms = [9, 12, 2], [nn.BatchNorm1d(5).train(training) for _ in range(2)]
+    found = []
+    for norm, joint in zip(norms, (True, False), strict=True):
+        leaf = values.clone().requires_grad_()
+        if joint:
+            out = relu_norm(leaf * 1, norm, parts)
+        else:
+            out = torch.cat([norm(part.relu()) for part in leaf.split(parts)])
+        for _ in range(2):  # two passes before a backward, as in several encodings of a step
+            norm(values)
+        (out * weight).sum().backward()
+        found.append([out, leaf.grad, norm.running_mean, norm.running_var])
+        found[-1] += [norm.num_batches_tracked, norm.weight.grad, norm.bias.grad]
+    for left, right in zip(*found, strict=True):
+        assert isinstance(left, Tensor)
+        torch.testing.assert_close(left, right, rtol=1e-6, atol=1e-6)
+    assert torch.equal(found[0][0], found[1][0])
+
+
+def test_relu_and_norm_of_parts_has_the_right_gradient() -> None:
+    draw = torch.Generator().manual_seed(1)
+    values = torch.randn(9, 3, generator=draw, dtype=torch.double, requires_grad=True)
+    norm = nn.BatchNorm1d(3).double()
+    assert torch.autograd.gradcheck(lambda h: relu_norm(h * 1, norm, [4, 5]), (values,))

@@ -10,11 +10,14 @@ import pytest
 import torch
 from small import small_skeletons
 from torch.nn.functional import interpolate
-from toy import toy_poses
+from toy import check_batch, toy_poses
 
+from halpgraph.batch import split_batch
 from halpgraph.errors import UserError
-from halpgraph.pose import clip_of_body, cut, resample, sampled
+from halpgraph.pose import TABLE, clip_of_body, cut, resample, sampled
 from halpgraph.registry import views
+
+CHOICE = {"name": "choice", "of": ["joint_mask", "shear"]}
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -50,6 +53,49 @@ def test_fixed_windows_against_loops_and_torch(count: int) -> None:
         wanted = interpolate(rows, size=count, mode="linear", align_corners=False)
         wanted = wanted.view(*window.shape[1:], count).permute(2, 0, 1)  # [count, C, V]
         torch.testing.assert_close(out[r], wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_long_windows_among_short_ones() -> None:
+    """Short windows are looked up, but only where all of them are short."""
+    random = seeded()
+    frames = torch.randn(3 * TABLE, 3, 7, generator=random)
+    first, length = torch.tensor([0, 50, 200]), torch.tensor([50, 70, TABLE + 9])
+    found = resample(frames, first, length, 16)
+    assert torch.equal(found[:2], resample(frames, first[:2], length[:2], 16))
+    window = frames[200 : 209 + TABLE].double().numpy()
+    np.testing.assert_allclose(found[2], plain(window, 16), atol=1e-5)
+
+
+@pytest.mark.parametrize("clips", [1, 36, 100])
+def test_a_body_a_clip_takes_the_short_way_to_the_same_batch(clips: int) -> None:
+    store = small_skeletons(n=100).store
+    assert store._single
+    plain_way = copy.copy(store)
+    vars(plain_way)["_single"] = False
+    ids = torch.randperm(100, generator=seeded())[:clips]
+    view = views.build({"name": "compose", "of": ["crop_resize", CHOICE]})
+    ours, theirs = (view(s.source(ids), seeded(1)) for s in (store, plain_way))
+    assert sorted(ours.keys()) == sorted(theirs.keys())
+    for name in ("pose", "edge_index", "rowptr", "ptr", "batch", "body_ptr", "person", "id"):
+        assert torch.equal(ours[name], theirs[name]), name
+    check_batch(ours)
+    for a, b in zip(
+        split_batch(ours, [0, 1, clips]), split_batch(theirs, [0, 1, clips]), strict=True
+    ):
+        assert torch.equal(a.pose, b.pose)
+        assert torch.equal(a.edge_index, b.edge_index)
+        assert torch.equal(clip_of_body(a), clip_of_body(b))
+
+
+def test_batches_share_no_bones() -> None:
+    store = small_skeletons(n=9).store
+    ids = torch.arange(9)
+    before = store.source(ids)
+    before.edge_index += 1
+    before.rowptr += 1
+    before.batch += 1
+    after = store.source(ids)
+    check_batch(sampled(after))
 
 
 def test_half_precision_frames_give_nearly_the_same() -> None:
