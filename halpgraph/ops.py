@@ -107,8 +107,9 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _weighted(h: Tensor, weight: Tensor, col: Tensor, rowptr: Tensor) -> Tensor:
-    given: dict[str, Any] = {"per_sample_weights": weight.to(h.dtype), "include_last_offset": True}
-    return torch.embedding_bag(h.contiguous(), col, rowptr, **given)[0]  # [N, D]
+    h, weight = h.detach().contiguous(), weight.detach().to(h.dtype)
+    bags = torch.embedding_bag(h, col, rowptr, per_sample_weights=weight, include_last_offset=True)
+    return bags[0]  # [N, D]
 
 
 def _dots(g: Tensor, h: Tensor, col: Tensor, rowptr: Tensor) -> Tensor:

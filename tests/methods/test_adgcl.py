@@ -16,8 +16,6 @@ from toy import pack, toy_batch
 
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
-from halpgraph.methods import _pairs
-from halpgraph.methods._pairs import pair_scores
 from halpgraph.methods.adgcl import ADGCL, Augmenter, both_ways, dropped
 
 
@@ -131,20 +129,18 @@ def test_both_directions_are_one_edge() -> None:
         assert len(set(pairs.values())) > 0.9 * len(pairs)
 
 
-def test_scores_of_pairs_and_their_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In several parts, the last of them shorter; against the perceptron written out."""
-    monkeypatch.setattr(_pairs, "PAIRS", 4)
-    random = torch.Generator().manual_seed(0)
-    codes = torch.randn(7, 6, dtype=torch.float64, generator=random).requires_grad_()
-    weight = torch.randn(3, dtype=torch.float64, generator=random).requires_grad_()
+def test_an_edge_leans_as_the_perceptron_of_its_nodes_says_in_both_orders() -> None:
+    augmenter, random = adgcl().augmenter, torch.Generator().manual_seed(0)
+    local = torch.randn(7, 8, generator=random)
     first, second = torch.randint(7, (2, 10), generator=random)
-    a, b = codes.chunk(2, dim=1)
-    one, two = (a[first] + b[second]).relu(), (a[second] + b[first]).relu()
-    torch.testing.assert_close(
-        pair_scores(codes, weight, first, second), (one @ weight + two @ weight) / 2
-    )
-    assert torch.autograd.gradcheck(lambda c, w: pair_scores(c, w, first, second), (codes, weight))
-    assert pair_scores(codes, weight, first[:0], second[:0]).shape == (0,)
+    with torch.no_grad():
+        augmenter.pair.bias.normal_()
+        augmenter.out.bias.normal_()
+        orders = ((first, second), (second, first))
+        hidden = [augmenter.pair(torch.cat([local[u], local[v]], 1)).relu() for u, v in orders]
+        wanted = sum(augmenter.out(h)[:, 0] for h in hidden) / 2
+        torch.testing.assert_close(augmenter.lean(local, first, second), wanted)
+        assert augmenter.lean(local, first[:0], second[:0]).shape == (0,)
 
 
 def test_graphs_without_edges_drop_nothing() -> None:
