@@ -21,6 +21,8 @@ A batch is a PyG ``Batch`` that always carries
 * ``y [B]`` where there are labels, and ``id [B]``, the position of each graph in its data set;
 * ``drawn [B]`` where the view ``choice`` made it: which of its views each graph drew.
 
+A method may show an encoder a batch with ``edge_weight [E]``, both directions of an edge alike.
+
 A batch of skeleton clips also carries ``pose``, ``person``, ``body_ptr``, ``num_frames`` and
 ``layout``: see ``pose.py``.
 

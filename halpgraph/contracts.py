@@ -57,6 +57,7 @@ class Encoder(nn.Module, ABC):
     """``Batch -> Features``. ``out_channels`` is D, the width of ``Features.graph``.
 
     ``level_channels`` are the widths of ``Features.levels``; empty where there are none.
+    ``weighs_edges`` tells whether the encoder reads a batch's ``edge_weight``.
 
     Wired by the engine, by what the encoder takes: ``num_codes`` and ``in_channels`` (dense F) of
     any graphs where it takes ``graph``; ``in_channels`` (C of the stream), ``layout`` and
@@ -66,6 +67,7 @@ class Encoder(nn.Module, ABC):
     takes: Literal["graph", "pose"] = "graph"
     out_channels: int
     level_channels: Sequence[int] = ()
+    weighs_edges: bool = False
 
     @abstractmethod
     def forward(self, batch: Batch) -> Features:

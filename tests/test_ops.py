@@ -167,3 +167,26 @@ def test_max_with_torch_scatter_equals_max_without(monkeypatch: pytest.MonkeyPat
             return ops.pool(x, batch.ptr, batch.batch, "max")
 
     same_with_gradient(lambda x: ops.pool(x, batch.ptr, batch.batch, "max"), without, h)
+
+
+def test_weighted_sums_and_their_gradients_are_those_of_a_dense_matrix() -> None:
+    batch, random = toy_batch(3, 6), torch.Generator().manual_seed(0)
+    (source, col), nodes = batch.edge_index, batch.batch.numel()
+    half = torch.rand(nodes, nodes, dtype=torch.float64, generator=random)
+    weight = (half + half.t())[source, col].requires_grad_()
+    h = torch.randn(nodes, 4, dtype=torch.float64, generator=random).requires_grad_()
+    out = ops.weighted_sum(h, weight, col, batch.rowptr)
+    dense = torch.zeros(nodes, nodes, dtype=torch.float64).index_put((source, col), weight) @ h
+    torch.testing.assert_close(out, dense)
+    up = torch.randn(out.shape, dtype=torch.float64, generator=random)
+    mine, wanted = (torch.autograd.grad(x, (h, weight), up) for x in (out, dense))
+    for a, b in zip(mine, wanted, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_weights_of_one_and_zero_are_edges_and_none() -> None:
+    batch = toy_batch(4, 6)
+    col, h = batch.edge_index[1], torch.randn(batch.batch.numel(), 5)
+    one = ops.weighted_sum(h, torch.ones(col.numel()), col, batch.rowptr)
+    torch.testing.assert_close(one, ops.neighbour_sum(h, col, batch.rowptr, 0.0))
+    assert not bool(ops.weighted_sum(h, torch.zeros(col.numel()), col, batch.rowptr).any())

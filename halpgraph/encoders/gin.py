@@ -15,7 +15,7 @@ from halpgraph.batch import join, node_features, written_out
 from halpgraph.contracts import Encoder, Features
 from halpgraph.encoders._part_norm import relu_norm
 from halpgraph.errors import UserError
-from halpgraph.ops import Readout, lookup, neighbour_sum, neighbour_sum_relu, pool
+from halpgraph.ops import Readout, lookup, neighbour_sum, neighbour_sum_relu, pool, weighted_sum
 from halpgraph.registry import encoders
 
 # Batches are encoded together up to this many values a layer: small ones gain, while large ones,
@@ -52,7 +52,7 @@ class GINLayer(nn.Module):
         """
         weight = self.inner.weight  # [hidden, num_codes + F]
         if weight.size(1) <= weight.size(0):
-            x = neighbour_sum(node_features(batch), batch.edge_index[1], batch.rowptr)
+            x = _with_neighbours(node_features(batch), batch)
             if self.eps is not None:
                 x = x + self.eps * node_features(batch)
             return F.relu(F.linear(x, weight, self.inner.bias), inplace=True)
@@ -66,10 +66,19 @@ class GINLayer(nn.Module):
 
     def sum(self, h: Tensor, batch: Batch) -> Tensor:
         """Return ``relu((1 + eps) h + A h + bias)``. Shapes: [N, hidden] -> same."""
-        col, rowptr, bias = batch.edge_index[1], batch.rowptr, self.inner.bias
-        if self.eps is None:
-            return neighbour_sum_relu(h, bias, col, rowptr)
-        return F.relu(neighbour_sum(h, col, rowptr) + self.eps * h + bias, inplace=True)
+        bias = self.inner.bias
+        if self.eps is None and batch.edge_weight is None:
+            return neighbour_sum_relu(h, bias, batch.edge_index[1], batch.rowptr)
+        out = _with_neighbours(h, batch)
+        out = out if self.eps is None else out + self.eps * h
+        return F.relu(out + bias, inplace=True)
+
+
+def _with_neighbours(h: Tensor, batch: Batch) -> Tensor:
+    """Return ``h + A h``, edges weighted where the batch weighs them. Shapes: [N, D] -> same."""
+    if batch.edge_weight is None:
+        return neighbour_sum(h, batch.edge_index[1], batch.rowptr)
+    return h + weighted_sum(h, batch.edge_weight, batch.edge_index[1], batch.rowptr)
 
 
 @encoders.register
@@ -77,7 +86,8 @@ class GIN(Encoder):
     """Graph isomorphism network: sums over neighbours, pooled after every layer.
 
     Defaults are those of the published GraphCL on TU data: three layers of 32, ReLU before batch
-    norm, sum readout of every layer side by side, Xavier weights, zero biases.
+    norm, sum readout of every layer side by side, Xavier weights, zero biases. Where a batch has
+    ``edge_weight``, neighbours are weighted by it in every layer.
 
     Args:
         num_codes: width of the one-hot part of the features.
@@ -93,6 +103,8 @@ class GIN(Encoder):
     Reference: Xu et al., "How Powerful are Graph Neural Networks?", ICLR 2019, eq. 4.1 and 4.2,
     https://arxiv.org/abs/1810.00826
     """
+
+    weighs_edges = True
 
     def __init__(
         self,
@@ -133,8 +145,9 @@ class GIN(Encoder):
         batches = [written_out(batch) if "pose" in batch else batch for batch in batches]
         parts = [batch.batch.numel() for batch in batches]
         kinds = {(batch.num_codes, batch.codes.size(1)) for batch in batches}
-        if len(kinds) != 1 or sum(parts) * self.hidden > JOINT_VALUES:
-            return super().encode(batches)  # large, or some features are written out (by noise)
+        weighted = any(batch.edge_weight is not None for batch in batches)
+        if weighted or len(kinds) != 1 or sum(parts) * self.hidden > JOINT_VALUES:
+            return super().encode(batches)  # large, or some features are written out, or weighed
         for batch in batches:
             self._check(batch)
         whole = self._encode(join(batches), parts)

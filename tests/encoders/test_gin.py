@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -229,3 +230,41 @@ def test_reads_skeletons_as_graphs_with_a_joints_whole_motion_as_features() -> N
     plain.num_codes, plain._num_graphs = 0, 6
     assert torch.equal(encoder(plain).graph, out.graph)
     assert torch.equal(encoder(written_out(batch)).graph, out.graph)
+
+
+@pytest.mark.parametrize("kind", ["both", "codes", "dense"])
+@pytest.mark.parametrize("hidden", [3, 16])  # the sum over the input's columns, or the layer's
+@pytest.mark.parametrize("eps", [False, True])
+def test_edges_count_by_their_weight(kind: str, hidden: int, eps: bool) -> None:
+    """Of a batch that weighs them, in every layer; with weights 0 and 1 it is edges left out."""
+    batch = example(kind=kind)
+    encoder = make(batch, hidden=hidden, train_eps=eps, norm="none").double()
+    if eps:
+        for layer in encoder.layers:
+            layer.eps.data.fill_(0.3)
+    batch.x = batch.x.double()
+    random = torch.Generator().manual_seed(0)
+    half = torch.rand(batch.batch.numel(), batch.batch.numel(), generator=random).double()
+    weighed = copy.copy(batch)
+    weighed.edge_weight = (half + half.t())[batch.edge_index[0], batch.edge_index[1]]
+    matrix = torch.zeros_like(half)
+    matrix[batch.edge_index[0], batch.edge_index[1]] = weighed.edge_weight
+    h = node_features(batch)
+    for layer in encoder.layers:
+        own = 1.3 if eps else 1.0
+        h = (own * h + matrix @ h) @ layer.inner.weight.t() + layer.inner.bias
+        h = layer.outer(h.relu()).relu()
+    torch.testing.assert_close(encoder(weighed).local, h)
+    weighed.edge_weight = torch.ones_like(weighed.edge_weight)
+    torch.testing.assert_close(encoder(weighed).graph, encoder(batch).graph)
+
+
+def test_batches_that_weigh_edges_are_encoded_apart() -> None:
+    batch = example()
+    encoder, weighed = make(batch), copy.copy(batch)
+    weighed.edge_weight = torch.full((batch.edge_index.size(1),), 0.5)
+    together = encoder.encode([batch, weighed])
+    apart = [encoder(batch), encoder(weighed)]
+    for one, other in zip(together, apart, strict=True):
+        assert torch.equal(one.graph, other.graph)
+    assert not torch.equal(together[0].graph, together[1].graph)
