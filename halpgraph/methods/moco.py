@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -49,6 +49,7 @@ class MoCo(Method):
     """
 
     n_views = 2
+    called: ClassVar[str] = "moco"
 
     def __init__(
         self,
@@ -79,7 +80,7 @@ class MoCo(Method):
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrasts of two views of one batch."""
         if len(views) != self.n_views:
-            raise UserError(f"method moco: needs 2 views, got {len(views)}")
+            raise UserError(f"method {self.called}: needs 2 views, got {len(views)}")
         branch = self.branch
         first, second = (branch.shown(view) for view in views)
         pairs = [(first, second), (second, first)] if self.symmetric else [(first, second)]
@@ -92,7 +93,7 @@ class MoCo(Method):
             Contrast(q, k, self.temperature, self.stream)
             for q, k in zip(queries, keys, strict=True)
         ]
-        return Step({"moco": sum(losses[1:], losses[0]) / len(losses)}, contrasts)
+        return Step({self.called: sum(losses[1:], losses[0]) / len(losses)}, contrasts)
 
     def after_step(self) -> None:
         """Store the step's keys: only now has the gradient no more need of those they replace."""

@@ -27,6 +27,13 @@ def test_it_trains_as_moco_with_the_same_settings() -> None:
     assert torch.equal(own.embed(), other.embed())
 
 
+def test_it_goes_by_its_own_name() -> None:
+    own = trainer(name="skeletonclr", bank=50)
+    assert set(own.train_epoch().terms) == {"skeletonclr", "halp"}
+    with pytest.raises(UserError, match="method skeletonclr: needs 2 views, got 1"):
+        own.method(next(own._view_batches())[:1])
+
+
 def test_published_settings() -> None:
     known = registry.methods.settings("skeletonclr", "method")
     assert known["bank"] == 32768
