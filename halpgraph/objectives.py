@@ -15,6 +15,8 @@ from torch.autograd.function import once_differentiable
 
 from halpgraph.errors import UserError
 
+GENTLE = 0.025  # exponentials of unit rows' logits are at most e^40 down to this temperature
+
 
 class _UnitRows(torch.autograd.Function):
     @staticmethod
@@ -45,27 +47,38 @@ def unit_rows(z: Tensor, tiny: float = 1e-12) -> Tensor:
     return unit
 
 
-class _OfficialLoss(torch.autograd.Function):
-    """The loss of ``graphcl_official``; its gradient by the logits is softmax minus identity."""
+class _Contrast(torch.autograd.Function):
+    """Cross entropy of each row's own column, and of each column's own row, gradient written out.
+
+    For unit rows and temperatures of ``GENTLE`` or more: no logit is so large that its exponential
+    overflows, so rows and columns share one, unshifted.
+    """
 
     @staticmethod
-    def forward(ctx: Any, u1: Tensor, u2: Tensor, temperature: float) -> Tensor:
-        logits = (u1 @ u2.t()).div_(temperature)  # [B, B]
-        positive = logits.diagonal().clone()  # [B]
-        below = logits.fill_diagonal_(-torch.inf).logsumexp(dim=1, keepdim=True)  # [B, 1]
-        ctx.save_for_backward(u1, u2, logits, below)
+    def forward(
+        ctx: Any, u1: Tensor, u2: Tensor, temperature: float, symmetric: bool, own_below: bool
+    ) -> Tensor:
+        logits = (u1 @ u2.t()).float() if u1.dtype.itemsize < 4 else u1 @ u2.t()  # [B, B]
+        logits = logits.div_(temperature)
+        own = logits.diagonal().mean()
+        power = logits.exp_()
+        if not own_below:
+            power.fill_diagonal_(0)
+        sums = [power.sum(dim, keepdim=True) for dim in ((1, 0) if symmetric else (1,))]
+        ctx.save_for_backward(u1, u2, power, *sums)
         ctx.temperature = temperature
-        return (below[:, 0] - positive).mean()
+        logs = [below.log().mean() for below in sums]
+        return ((logs[0] + logs[1]) / 2 if symmetric else logs[0]) - own
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        u1, u2, logits, below = ctx.saved_tensors
-        share = grads[0] / len(u1)  # []
-        g = (logits - below).exp_().mul_(share)  # [B, B]
-        g.diagonal().copy_(-share)
-        g = g.div_(ctx.temperature).to(u1.dtype)
-        return g @ u2, g.t() @ u1, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        u1, u2, power, *sums = ctx.saved_tensors
+        shares = [below.reciprocal() for below in sums]
+        g = power * ((shares[0] + shares[1]).div_(2) if len(shares) == 2 else shares[0])  # [B, B]
+        g.diagonal().sub_(1)
+        g = g.mul_(grads[0] / (len(u1) * ctx.temperature)).to(u1.dtype)
+        return g @ u2, g.t() @ u1, None, None, None
 
 
 def nt_xent(
@@ -106,6 +119,9 @@ def nt_xent(
     Contrastive Learning with Augmentations", NeurIPS 2020, eq. 3, https://arxiv.org/abs/2010.13902
     """
     u1, u2 = _directions(z1, z2, unit, "nt_xent")
+    if temperature >= GENTLE and not intra_view:
+        found: Tensor = _Contrast.apply(u1, u2, temperature, symmetric, True)
+        return found
     across = u1 @ u2.t() / temperature  # [B, B]
     own1 = _without_diagonal(u1 @ u1.t() / temperature) if intra_view else None
     own2 = _without_diagonal(u2 @ u2.t() / temperature) if intra_view else None
@@ -136,8 +152,11 @@ def graphcl_official(
     code, ``unsupervised_TU``, https://github.com/Shen-Lab/GraphCL
     """
     u1, u2 = _directions(z1, z2, unit, "graphcl_official")
-    loss: Tensor = _OfficialLoss.apply(u1, u2, temperature)
-    return loss
+    if temperature >= GENTLE:
+        loss: Tensor = _Contrast.apply(u1, u2, temperature, False, False)
+        return loss
+    across = u1 @ u2.t() / temperature  # [B, B]
+    return (_without_diagonal(across).logsumexp(dim=1) - across.diagonal()).mean()
 
 
 def info_nce(

@@ -90,7 +90,7 @@ class GraphStore:
         return self.ptr.numel() - 1
 
     layout = None  # of skeletons; graphs have none
-    chunk_nodes = 1 << 16  # views run over as many batches at once: fewer, larger operations
+    chunk_nodes = 1 << 17  # views run over as many batches at once: fewer, larger operations
 
     def inputs(self, takes: str, stream: str | None = None) -> dict[str, Any]:
         """Return what an encoder is told of the data.
