@@ -13,7 +13,7 @@ from halpgraph.recipe import Recipe, validate
 from halpgraph.reports.source import Cell, Row, Run, label_of, read_run
 from halpgraph.reports.tables import ordered, value_and_spread, with_interval
 from halpgraph.reports.verdict import control_of, tone_of
-from halpgraph.reports.words import difference, interval, mean_of, measured, show, strongest_floor
+from halpgraph.reports.words import difference, interval, mean_of, measured, show
 from halpgraph.rundir import RunDir
 
 PAGE = Path(__file__).parent / "results" / "family.md"
@@ -94,14 +94,15 @@ def _results(cell: Cell, recipe: Recipe) -> list[str]:
         "|---|--:|--:|--:|--:|--:|",
     ]
     near = {row["row"]: row for row in _by(cell, "knn")}
-    floor = strongest_floor(cell, METRIC)
+    floors = [row for row in _by(cell, MAIN) if row.get("kind") == "floor"]
+    floor = max(floors, key=lambda row: mean_of(row, METRIC) or 0.0, default=None)
     for row in ordered(_by(cell, MAIN) + [r for r in cell.rows if r["row"] == "majority"]):
         control = control_of(cell, row) if row.get("kind") in ("treatment", "arm") else None
         found = difference(cell, row, control, METRIC, own=True)
         minus = (
             f"{with_interval(found, METRIC)} to {label_of(control)}" if found and control else ""
         )
-        name = label_of(row) + (" (strongest floor)" if row is floor else "")
+        name = label_of(row) + (" (strongest floor, linear)" if row is floor else "")
         name = f"**{name}**" if str(row["row"]).endswith(HALP) or row["row"] == "halp" else name
         one = show(mean_of(near.get(row["row"]), METRIC)) if row["row"] in near else ""
         ci = interval(measured(row, METRIC).get("ci"))

@@ -144,6 +144,37 @@ class Method(nn.Module, ABC):
     n_views: int = 2
     streams: tuple[str, ...] = ("graph",)
 
+    @property
+    def name(self) -> str:
+        """What recipes call the method: its file's name."""
+        return type(self).__module__.rsplit(".", 1)[-1]
+
+    def need_views(self, views: Sequence[Batch]) -> None:
+        """Fail where there are not as many views as the method takes.
+
+        Raises:
+            UserError: fewer or more.
+        """
+        if len(views) != self.n_views:
+            many = "view" if self.n_views == 1 else "views"
+            raise UserError(f"method {self.name}: needs {self.n_views} {many}, got {len(views)}")
+
+    def need_poses(self, about: About | None, what: str, instead: str) -> None:
+        """Fail where the data are no skeletons.
+
+        Args:
+            about: what is known of the data; nothing is checked without.
+            what: what the method does with skeletons, for the message.
+            instead: what to use for graphs.
+
+        Raises:
+            UserError: they are graphs.
+        """
+        if about is not None and about.kind != "pose":
+            raise UserError(
+                f"method {self.name}: {what}, and these graphs have no poses; use {instead}"
+            )
+
     @abstractmethod
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the loss terms and the contrasts of one batch, given its ``n_views`` views."""

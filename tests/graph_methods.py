@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import torch
 from small import small_data, small_recipe
-from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph import registry
@@ -40,31 +38,6 @@ def trainer(
     settings = {"method": method, "head__prototypes": 4, **settings}
     recipe = small_recipe(**settings).model_copy(update={"views": views} if views else {})
     return Trainer(small_data().store, recipe.arm("halp" if head else "graphcl"), 0)
-
-
-def weights(of: Trainer) -> dict[str, Tensor]:
-    """Return copies of every tensor in the state of a training's method."""
-    return {k: v.clone() for k, v in of.method.state_dict().items() if torch.is_tensor(v)}
-
-
-def resumes_bit_equal(name: str, head: bool = True, epochs: int = 4, **changes: Any) -> Trainer:
-    """Fail where a training that goes on from a file ends otherwise than one in one go."""
-    straight, broken, resumed = (trainer(name, head, **changes) for _ in range(3))
-    reports = [straight.train_epoch() for _ in range(epochs)]
-    for _ in range(epochs // 2):
-        broken.train_epoch()
-    file = io.BytesIO()
-    torch.save(broken.state(), file)
-    file.seek(0)
-    resumed.load_state(torch.load(file, weights_only=True))
-    for report in reports[epochs // 2 :]:
-        assert resumed.train_epoch().terms == report.terms
-    for (key, a), b in zip(weights(straight).items(), weights(resumed).values(), strict=True):
-        assert torch.equal(a, b), key
-    assert torch.equal(straight.embed(), resumed.embed())
-    if head:
-        assert reports[-1].terms["halp"] != 0
-    return straight
 
 
 def gradients(method: Method, views: list[Batch]) -> dict[str, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -73,9 +72,3 @@ def trainer(name: str, head: bool = True, **changes: Any) -> Trainer:
     made = {"method": method, "encoder": ENCODER, "head__bank": 32, **changes}
     recipe = small_recipe(**made).model_copy(update={"views": [CROP]})
     return Trainer(small_skeletons().fit_store, recipe.arm("halp" if head else "graphcl"), 0)
-
-
-def weights(of: Trainer) -> dict[str, Tensor]:
-    """Return a copy of everything the method remembers."""
-    state = copy.deepcopy(of.method.state_dict())
-    return {key: value for key, value in state.items() if torch.is_tensor(value)}

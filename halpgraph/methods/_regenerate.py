@@ -8,43 +8,40 @@ import torch
 from torch import Generator, Tensor, nn
 from torch_geometric.data import Batch
 
-from halpgraph.contracts import About, Encoder
+from halpgraph.contracts import About, Encoder, Method
 from halpgraph.errors import UserError
 from halpgraph.persons import beside, there
 
 
-def check_poses(name: str, about: About | None, encoder: Encoder | None = None) -> None:
+def check_poses(method: Method, about: About | None, encoder: Encoder | None = None) -> None:
     """Fail where there are no skeletons, or an encoder that does not know their persons.
 
     Args:
-        name: of the method, for messages.
+        method: that makes sequences anew.
         about: what is known of the data.
         encoder: of the method.
 
     Raises:
         UserError: the data are graphs, or the encoder is one of graphs.
     """
-    if about is not None and about.kind != "pose":
-        raise UserError(
-            f"method {name}: makes sequences of skeletons anew, and these graphs have no poses; "
-            "use method graphmae for molecules"
-        )
+    method.need_poses(about, "makes sequences of skeletons anew", "method graphmae for molecules")
     if encoder is not None and encoder.takes != "pose":
         raise UserError(
-            f"method {name}: needs an encoder of skeletons; use encoder bigru, stgcn or hcn"
+            f"method {method.name}: needs an encoder of skeletons; use encoder bigru, stgcn or hcn"
         )
 
 
 def hide_cells(pose: Tensor, clip: Tensor, share: float, generator: Generator) -> Tensor:
     """Return poses with a share of each clip's (frame, joint) cells at zero, exactly counted.
 
-    ``round(share * T * V)`` cells are drawn for each clip; its bodies lose the same ones.
+    ``round(share * T * V)`` cells, one or more, are drawn for each clip; its bodies lose the same
+    ones.
 
     Shapes: pose [R, T, C, V], clip [R] -> [R, T, C, V].
     """
     bodies, frames, _, joints = pose.shape
     clips = int(clip.max()) + 1 if bodies else 0
-    count = round(share * frames * joints)
+    count = max(round(share * frames * joints), 1)
     draws = torch.rand(clips, frames * joints, generator=generator, device=pose.device)
     stays = torch.ones_like(draws)
     stays.scatter_(1, draws.topk(count, dim=1).indices, 0.0)

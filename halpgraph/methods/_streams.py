@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import About, Contrast, Encoder, Method, Step
-from halpgraph.errors import UserError
 from halpgraph.methods._branch import Branch
 from halpgraph.pose import sampled
 from halpgraph.streams import Stream
@@ -32,7 +31,6 @@ class SeveralStreams(Method):
     queries and keys is told by ``terms``.
 
     Args:
-        name: of the method, for messages.
         make_encoder: makes a fresh encoder of a stream.
         about: what is known of the data.
         streams: two or more.
@@ -46,7 +44,6 @@ class SeveralStreams(Method):
 
     def __init__(
         self,
-        name: str,
         make_encoder: Callable[[str], Encoder],
         about: About | None,
         streams: Sequence[Stream],
@@ -58,12 +55,9 @@ class SeveralStreams(Method):
         hidden: int | None,
     ) -> None:
         super().__init__()
-        if about is not None and about.kind != "pose":
-            raise UserError(
-                f"method {name}: contrasts the streams of skeletons ({', '.join(streams)}), and "
-                "these graphs have no poses; use method moco (stream joint) or graphcl"
-            )
-        self.name, self.streams = name, tuple(streams)
+        what = f"contrasts the streams of skeletons ({', '.join(streams)})"
+        self.need_poses(about, what, "method moco (stream joint) or graphcl")
+        self.streams = tuple(streams)
         self.temperature, self.dim = temperature, projection
         self.branches = nn.ModuleDict()
         for stream in streams:
@@ -94,8 +88,7 @@ class SeveralStreams(Method):
 
         Each stream is derived once a view, its query encoded once, its key once.
         """
-        if len(views) != self.n_views:
-            raise UserError(f"method {self.name}: needs 2 views, got {len(views)}")
+        self.need_views(views)
         first, second = views
         queries = [branch.query(branch.shown(first)) for branch in self.each]
         for branch in self.each:

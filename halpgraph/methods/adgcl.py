@@ -102,8 +102,7 @@ class ADGCL(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return both players' terms and the contrast of one batch, seen once."""
-        if len(views) != self.n_views:
-            raise UserError(f"method adgcl: needs 1 view, got {len(views)}")
+        self.need_views(views)
         batch, augmented = views[0], copy.copy(views[0])
         weight = self.augmenter(batch)  # [E]
         augmented.edge_weight = reverse(weight)

@@ -98,11 +98,7 @@ class AimCLR(Method):
         drop: Annotated[float, Field(ge=0.63, le=1)] = 0.7,
     ) -> None:
         super().__init__()
-        if about is not None and about.kind != "pose":
-            raise UserError(
-                "method aimclr: its extreme views are of skeletons, and these graphs have no "
-                "poses; use method graphcl or moco"
-            )
+        self.need_poses(about, "its extreme views are of skeletons", "method graphcl or moco")
         self.stream, self.streams = stream, (stream,)
         self.temperature, self.dim = temperature, projection
         self.mine_start, self.drop, self.epoch = mine_start, drop, 0
@@ -127,10 +123,7 @@ class AimCLR(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the losses and the contrast of a normal, a normal and an extreme view."""
-        if len(views) != self.n_views:
-            raise UserError(
-                f"method aimclr: needs 3 views (normal, normal, extreme), got {len(views)}"
-            )
+        self.need_views(views)
         branch = self.branch
         first, second, extreme = (branch.shown(view) for view in views)
         query = branch.query(first)

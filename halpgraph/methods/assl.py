@@ -110,7 +110,7 @@ class ASSL(Method):
         self.hidden_share = hidden_share
         self.shown = ShownLabels(about, labelled, balanced, "assl")
         self.encoder = make_encoder(stream)
-        check_poses("assl", about, self.encoder)
+        check_poses(self, about, self.encoder)
         width = self.encoder.out_channels
         self.classifier = nn.Linear(width, self.shown.count)
         self.judge = nn.Sequential(
@@ -139,8 +139,7 @@ class ASSL(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the four losses of one view of a batch; it contrasts nothing."""
-        if len(views) != self.n_views:
-            raise UserError(f"method assl: needs 1 view, got {len(views)}")
+        self.need_views(views)
         batch = derive(views[0], self.stream)
         terms = {}
         if self.decoder is None:

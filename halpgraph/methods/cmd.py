@@ -89,7 +89,6 @@ class CMD(SeveralStreams):
         hidden: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__(
-            "cmd",
             make_encoder,
             about,
             streams,

@@ -100,7 +100,6 @@ class CrosSCLR(SeveralStreams):
         hidden: Annotated[int, Field(ge=1)] | None = None,
     ) -> None:
         super().__init__(
-            "crosclr",
             make_encoder,
             about,
             streams,

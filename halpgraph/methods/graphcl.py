@@ -11,7 +11,6 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Contrast, Encoder, Method, Step
-from halpgraph.errors import UserError
 from halpgraph.methods._graphs import Variant, contrast, projector
 from halpgraph.objectives import unit_rows
 from halpgraph.registry import methods
@@ -69,8 +68,7 @@ class GraphCL(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrast of two views of one batch."""
-        if len(views) != self.n_views:
-            raise UserError(f"method graphcl: needs 2 views, got {len(views)}")
+        self.need_views(views)
         graphs = torch.cat([f.graph for f in self.encoder.encode(views)])  # [2B, out_channels]
         query, key = unit_rows(self.projector(graphs)).chunk(2)  # [B, dim] each
         both = self.variant == "paper"  # directions

@@ -87,8 +87,7 @@ class GraphMAE(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the error of the reconstructions of one batch."""
-        if len(views) != self.n_views:
-            raise UserError(f"method graphmae: needs 1 view, got {len(views)}")
+        self.need_views(views)
         batch = views[0]
         nodes = self.hidden_nodes(batch)  # [n]
         target = node_features(batch)  # [N, W]

@@ -90,8 +90,7 @@ class InfoGraph(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the loss and the contrast of one batch, seen once."""
-        if len(views) != self.n_views:
-            raise UserError(f"method infograph: needs 1 view, got {len(views)}")
+        self.need_views(views)
         batch, found = views[0], self.encoder(views[0])
         local = self.local(torch.cat(list(found.levels), dim=1)).float()  # [N, dim]
         whole = self.whole(found.graph).float()  # [B, dim]

@@ -112,11 +112,8 @@ class ISC(Method):
     ) -> None:
         super().__init__()
         about = about or About("pose")
-        if about.kind != "pose":
-            raise UserError(
-                "method isc: contrasts representations of skeletons (sequence, graph, image), and "
-                "these graphs have no poses; use graphcl"
-            )
+        what = "contrasts representations of skeletons (sequence, graph, image)"
+        self.need_poses(about, what, "graphcl")
         partners = _checked(partners)
         for i, spec in enumerate(partners):
             if spec == about.encoder:
@@ -149,8 +146,7 @@ class ISC(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrasts of two views of one batch."""
-        if len(views) != self.n_views:
-            raise UserError(f"method isc: needs 2 views, got {len(views)}")
+        self.need_views(views)
         branches = self._branches
         first, second = (branches[0].shown(view) for view in views)  # all see the same stream
         queries = [branch.query(first) for branch in branches]

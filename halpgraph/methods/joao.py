@@ -99,8 +99,7 @@ class JOAO(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return GraphCL's loss and contrast; remember what each kind of view cost."""
-        if len(views) != self.n_views:
-            raise UserError(f"method joao: needs 2 views, got {len(views)}")
+        self.need_views(views)
         graphs = torch.cat([f.graph for f in self.encoder.encode(views)])  # [2B, out_channels]
         query, key = unit_rows(self.projector(graphs).float()).chunk(2)  # [B, dim] each
         with torch.autocast(query.device.type, enabled=False):

@@ -14,7 +14,6 @@ from torch_geometric.data import Batch
 from halpgraph.adversary import judged
 from halpgraph.contracts import About, Encoder, Method, Step
 from halpgraph.draws import Draws
-from halpgraph.errors import UserError
 from halpgraph.methods._regenerate import (
     check_poses,
     decoder_for,
@@ -88,19 +87,18 @@ class LongTGAN(Method):
         fooling: Annotated[float, Field(ge=0)] = 0.01,
     ) -> None:
         super().__init__()
-        check_poses("longtgan", about)
+        check_poses(self, about)
         self.stream, self.streams = stream, (stream,)
         self.hidden_share, self.conditional, self.fooling = hidden_share, conditional, fooling
         self.encoder = make_encoder(stream)
-        check_poses("longtgan", about, self.encoder)
+        check_poses(self, about, self.encoder)
         self.decoder = decoder_for(self.encoder, decoder, given=conditional)
         self.judge = Judge(width_of(self.encoder), judge) if fooling else None
         self.draws = Draws()
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the losses of one view of one batch."""
-        if len(views) != self.n_views:
-            raise UserError(f"method longtgan: needs 1 view, got {len(views)}")
+        self.need_views(views)
         shown = derive(views[0], self.stream)
         random = self.draws.next(shown.pose.device)
         poses = hide_cells(shown.pose, clip_of_body(shown), self.hidden_share, random)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -11,7 +11,6 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Contrast, Encoder, Method, Step
-from halpgraph.errors import UserError
 from halpgraph.methods._branch import Branch
 from halpgraph.registry import methods
 from halpgraph.streams import Stream
@@ -49,7 +48,6 @@ class MoCo(Method):
     """
 
     n_views = 2
-    called: ClassVar[str] = "moco"
 
     def __init__(
         self,
@@ -79,8 +77,7 @@ class MoCo(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrasts of two views of one batch."""
-        if len(views) != self.n_views:
-            raise UserError(f"method {self.called}: needs 2 views, got {len(views)}")
+        self.need_views(views)
         branch = self.branch
         first, second = (branch.shown(view) for view in views)
         pairs = [(first, second), (second, first)] if self.symmetric else [(first, second)]
@@ -93,7 +90,7 @@ class MoCo(Method):
             Contrast(q, k, self.temperature, self.stream)
             for q, k in zip(queries, keys, strict=True)
         ]
-        return Step({self.called: sum(losses[1:], losses[0]) / len(losses)}, contrasts)
+        return Step({self.name: sum(losses[1:], losses[0]) / len(losses)}, contrasts)
 
     def after_step(self) -> None:
         """Store the step's keys: only now has the gradient no more need of those they replace."""

@@ -96,7 +96,7 @@ class MS2L(Method):
         contrast: Weight = 1.0,
     ) -> None:
         super().__init__()
-        check_poses("ms2l", about)
+        check_poses(self, about)
         if about is not None and about.frames is not None and about.frames < 3:
             raise UserError(
                 f"method ms2l: puts thirds of a clip in order, and clips have {about.frames} "
@@ -108,7 +108,7 @@ class MS2L(Method):
         self.stream, self.streams = stream, (stream,)
         self.temperature, self.hidden_share = temperature, hidden_share
         self.encoder = make_encoder(stream)
-        check_poses("ms2l", about, self.encoder)
+        check_poses(self, about, self.encoder)
         width = self.encoder.out_channels
         self.decoder = decoder_for(self.encoder, decoder, decoder_layers) if motion else None
         self.order = _head(width, hidden, len(ORDERS)) if jigsaw else None
@@ -119,8 +119,7 @@ class MS2L(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the tasks' losses and the contrast of one view of one batch."""
-        if len(views) != self.n_views:
-            raise UserError(f"method ms2l: needs 1 view, got {len(views)}")
+        self.need_views(views)
         shown = derive(views[0], self.stream)
         clips = shown.body_ptr.numel() - 1
         random = self.draws.next(shown.pose.device)

@@ -13,7 +13,6 @@ from torch_geometric.data import Batch
 
 from halpgraph.contracts import Contrast, Encoder, Method, Step
 from halpgraph.draws import Draws
-from halpgraph.errors import UserError
 from halpgraph.methods._graphs import Variant, contrast, projector
 from halpgraph.objectives import unit_rows
 from halpgraph.registry import methods
@@ -77,8 +76,7 @@ class SimGRACE(Method):
 
     def forward(self, views: Sequence[Batch]) -> Step:
         """Return the contrastive loss and the contrast of one batch, seen once."""
-        if len(views) != self.n_views:
-            raise UserError(f"method simgrace: needs 1 view, got {len(views)}")
+        self.need_views(views)
         query = unit_rows(self.projector(self.encoder(views[0]).graph).float())  # [B, dim]
         with torch.no_grad():
             key = unit_rows(self.projector(self._perturbed(views[0])).float())

@@ -37,8 +37,6 @@ class SkeletonCLR(MoCo):
     Pursuit", CVPR 2021, section 3.2, https://arxiv.org/abs/2104.14466
     """
 
-    called = "skeletonclr"
-
     def __init__(
         self,
         make_encoder: Callable[[str], Encoder],

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from component_specs import spec
 from small import small_data, small_graphs, small_recipe, small_skeletons
 from toy import check_batch
 
@@ -18,35 +19,11 @@ from halpgraph.batch import node_features
 from halpgraph.building import build_method
 from halpgraph.contracts import Contrast, Encoder, Evaluator, Head, Method, Scores, View
 from halpgraph.data.load import from_list
-from halpgraph.engine import Trainer, embed
+from halpgraph.engine import Trainer
 from halpgraph.folds import stratified
 from halpgraph.streams import derive
 
-NEEDED: dict[str, dict[str, Any]] = {
-    "assl": {"bank": 32, "labelled": 0.5},
-    "choice": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
-    "compose": {"of": [{"name": "drop_nodes", "ratio": 0.3}, "identity"]},
-    "drop_nodes": {"ratio": 0.3},  # of graphs so small, the default ratios change nothing
-    "isc": {"partners": [{"name": "stgcn", "channels": [[8, 2], [8, 2]]}], "bank": 32},
-    "longtgan": {"decoder": 16, "judge": 8},
-    "mask_features": {"ratio": 0.3},
-    "ms2l": {"decoder": 16, "decoder_layers": 1, "hidden": 32, "projection": 16},
-    "cmd": {"bank": 32, "momentum": 0.9, "neighbours": 16},
-    "crosclr": {"bank": 32, "momentum": 0.9, "start": 1},
-    "moco": {"bank": 32, "momentum": 0.9},  # full after two epochs of so few graphs
-    "perturb_edges": {"ratio": 0.3},
-}
-NEEDED |= {"bigru": {"hidden": 8}, "stgcn": {"channels": "cpu"}}  # the published are slow here
-NEEDED |= {
-    "aimclr": {"bank": 32, "momentum": 0.9, "mine_start": 1},
-    "skeletonclr": {"bank": 32, "momentum": 0.9, "start": "empty"},
-}
-NEEDED |= {"hcn": {"width": 8, "rows": 1}}
 WIRED = {"num_codes": 3, "in_channels": 0}
-
-
-def spec(name: str) -> dict[str, Any]:
-    return {"name": name, **NEEDED.get(name, {})}
 
 
 def same(a: Any, b: Any) -> bool:
@@ -208,75 +185,6 @@ def test_encoders_of_poses_refuse_what_they_cannot_read(name: str) -> None:
     recipe = small_recipe(encoder=spec(name)).arm("graphcl")
     with pytest.raises(registry.UserError, match=f"encoder {name}: needs skeletons"):
         Trainer(small_data().store, recipe, 0)
-
-
-CROP = {"name": "crop_resize", "ratio": [0.3, 1], "min_frames": 8}
-OF_POSES = ("aimclr", "assl", "longtgan", "ms2l")  # methods that no graph encoder suits
-ON = [
-    pytest.param(name, kind, id=f"{name}-{kind}")
-    for name in registry.methods.names()
-    for kind in ("graphs", "skeletons")
-]
-
-
-@pytest.mark.parametrize(("name", "kind"), ON)
-class TestMethod:
-    def trainer(self, name: str, kind: str, **changes: Any) -> Trainer:
-        data = small_data() if kind == "graphs" else small_skeletons()
-        views = small_recipe().views if kind == "graphs" else [CROP]
-        if kind == "skeletons" and name in OF_POSES:
-            changes |= {"encoder": {**spec("bigru"), "pool": "mean"}}
-        recipe = small_recipe(method=spec(name), **changes)
-        recipe = recipe.model_copy(update={"views": views})
-        try:
-            return Trainer(data.fit_store, recipe.arm("graphcl"), 0)
-        except registry.UserError as error:
-            pytest.skip(f"not of {kind}: {error}")
-
-    def test_a_step_is_finite_and_reaches_every_parameter(self, name: str, kind: str) -> None:
-        trainer = self.trainer(name, kind)
-        views = next(trainer._view_batches())
-        step = trainer.method(views)
-        loss = torch.stack(list(step.terms.values())).sum()
-        assert torch.isfinite(loss)
-        loss.backward()
-        learns = {k: p for k, p in trainer.method.named_parameters() if p.requires_grad}
-        assert learns
-        for key, parameter in learns.items():
-            assert parameter.grad is not None, key
-        assert {c.stream for c in step.contrasts} <= set(trainer.method.streams)
-        for contrast in step.contrasts:
-            assert contrast.query.requires_grad
-            assert not contrast.key.requires_grad
-            ones = torch.ones(views[0].num_graphs)
-            torch.testing.assert_close(contrast.query.norm(dim=1), ones)
-            torch.testing.assert_close(contrast.key.norm(dim=1), ones)
-
-    def test_embeds_one_graph_as_many(self, name: str, kind: str) -> None:
-        trainer = self.trainer(name, kind)
-        trainer.train_epoch()
-        whole = embed(trainer.method, trainer.store)
-        one = embed(trainer.method, trainer.store.subset([5]))
-        torch.testing.assert_close(whole[5:6], one, rtol=1e-4, atol=1e-5)
-
-    def test_in_eval_mode_nothing_moves(self, name: str, kind: str) -> None:
-        trainer = self.trainer(name, kind)
-        trainer.train_epoch()
-        before = copy.deepcopy(trainer.method.state_dict())
-        trainer.method.eval()
-        trainer.method(next(trainer._view_batches()))
-        trainer.method.after_step()
-        after = trainer.method.state_dict()
-        assert before.keys() == after.keys()
-        for key, value in before.items():
-            same = torch.equal(value, after[key]) if torch.is_tensor(value) else None
-            assert same if same is not None else value == after[key], key
-
-    def test_learns(self, name: str, kind: str) -> None:
-        """Against the same method on the same views with weights that stand still."""
-        moving, still = (self.trainer(name, kind, train__lr=lr) for lr in (0.003, 1e-12))
-        losses = [[t.train_epoch().loss for _ in range(15)][-5:] for t in (moving, still)]
-        assert np.mean(losses[0]) < np.mean(losses[1])
 
 
 @pytest.mark.parametrize("name", registry.heads.names())

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-from several import clips, directions, filled, make, trainer, weights
+from resuming import weights
+from several import clips, directions, filled, make, trainer
 from torch import Tensor
 
 from halpgraph.errors import UserError

@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 import torch
-from graph_methods import gradients, make, resumes_bit_equal, trainer
+from graph_methods import gradients, make, trainer
+from resuming import resumes_bit_equal
 from small import small_recipe, small_skeletons
 from torch import Tensor
 from toy import toy_batch
@@ -138,7 +139,10 @@ def test_nodes_learn_which_graph_they_are_of() -> None:
 
 @pytest.mark.parametrize("prior", [0.0, 0.1])
 def test_trains_and_resumes_bit_equal_with_the_head(prior: float) -> None:
-    resumes_bit_equal("infograph", views=["identity"], prior=prior, train__lr=0.001)
+    settings = {"views": ["identity"], "prior": prior, "train__lr": 0.001}
+    reports = resumes_bit_equal(lambda: trainer("infograph", **settings))
+    assert reports[-1].terms["halp"] != 0
+    assert ("prior" in reports[-1].terms) == bool(prior)
 
 
 def test_refuses_two_views_encoders_without_nodes_and_wrong_settings() -> None:

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 import torch
-from graph_methods import gradients, make, resumes_bit_equal, trainer
+from graph_methods import gradients, make, trainer
+from resuming import resumes_bit_equal
 from small import small_recipe, small_skeletons
 from torch import Tensor
 from torch_geometric.data import Batch
@@ -182,7 +183,11 @@ def test_gradients_reach_every_parameter() -> None:
 
 
 def test_trains_and_resumes_bit_equal_with_the_head() -> None:
-    train = resumes_bit_equal("joao", views=[CHOICE], epochs=6)
+    reports = resumes_bit_equal(lambda: trainer("joao", views=[CHOICE]), epochs=6, at=3)
+    assert reports[-1].terms["halp"] != 0
+    train = trainer("joao", views=[CHOICE])
+    for _ in range(6):
+        train.train_epoch()
     for shares, view in zip(cast(JOAO, train.method)._shares, train.views, strict=True):
         assert shares.p.tolist() == cast(Any, view).weights
         assert shares.p.tolist() != [1 / 3] * 3

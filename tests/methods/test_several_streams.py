@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-import io
 from collections import Counter
 from typing import Any
 
 import pytest
 import torch
-from several import clips, make, trainer, weights
+from resuming import resumes_bit_equal
+from several import clips, make, trainer
 from small import small_data, small_recipe
 
 from halpgraph import streams
@@ -120,22 +120,12 @@ def test_in_eval_mode_nothing_moves_and_nothing_is_stored(name: str) -> None:
 
 
 def test_resumes_bit_equal_with_the_head_through_a_file(name: str) -> None:
-    straight, broken, resumed = trainer(name), trainer(name), trainer(name)
-    reports = [straight.train_epoch() for _ in range(5)]
+    reports = resumes_bit_equal(lambda: trainer(name), 5, 3)
     assert set(reports[-1].terms) >= {"joint", "motion", "bone", "halp"}
     assert reports[-1].terms["halp"] != 0
-    assert straight.head is not None
-    assert list(straight.head.streams) == ["joint", "motion", "bone"]
-    for _ in range(3):
-        broken.train_epoch()
-    file = io.BytesIO()
-    torch.save(broken.state(), file)
-    file.seek(0)
-    resumed.load_state(torch.load(file, weights_only=True))
-    assert [resumed.train_epoch().terms for _ in range(2)] == [r.terms for r in reports[3:]]
-    for (key, a), b in zip(weights(straight).items(), weights(resumed).values(), strict=True):
-        assert torch.equal(a, b), key
-    assert torch.equal(straight.embed(), resumed.embed())
+    head = trainer(name).head
+    assert head is not None
+    assert list(head.streams) == ["joint", "motion", "bone"]
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from graph_methods import gradients, make, resumes_bit_equal, trainer
+from graph_methods import gradients, make, trainer
+from resuming import resumes_bit_equal
 from small import small_recipe, small_skeletons
 from torch import Tensor
 from toy import toy_batch
@@ -114,7 +115,8 @@ def test_takes_one_view_and_refuses_two() -> None:
 
 
 def test_trains_and_resumes_bit_equal_with_the_head() -> None:
-    resumes_bit_equal("simgrace", views=["identity"])
+    reports = resumes_bit_equal(lambda: trainer("simgrace", views=["identity"]))
+    assert reports[-1].terms["halp"] != 0
 
 
 def test_skeletons_with_an_encoder_that_draws_resume_bit_equal() -> None:
