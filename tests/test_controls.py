@@ -9,7 +9,7 @@ from small import small_data, small_recipe
 
 from halpgraph.errors import UserError
 from halpgraph.recipe import Recipe
-from halpgraph.reports.source import read_run
+from halpgraph.reports.source import Cell, read_run
 from halpgraph.reports.tables import results
 from halpgraph.reports.verdict import verdicts
 from halpgraph.runner import run
@@ -36,7 +36,9 @@ def test_each_arm_is_compared_with_its_own_control(tmp_path: Path) -> None:
         ("official", "graphcl"),
         ("official_halp", "official"),
     }
-    said = " ".join(v.text for v in verdicts(cell))
+    found = verdicts(cell)
+    assert len(found) == 3
+    said = " ".join(v.text for v in found)
     assert "Official + HaLP and Official:" in said or "than Official:" in said
     lines = {line.cells[0]: line.cells[-1] for line in results(cell).lines}
     assert lines["Official + HaLP"].endswith("to Official")
@@ -58,3 +60,26 @@ def test_an_arm_like_its_own_control_is_refused(tmp_path: Path) -> None:
     recipe = recipe.model_copy(update={"arms": {**recipe.arms, "official_halp": twin}})
     with pytest.raises(UserError, match="official_halp: the same as its control official"):
         run(recipe, runs=tmp_path, dataset=small_data(), quiet=True, jobs=1)
+
+
+def test_of_many_treatments_the_floor_is_told_once() -> None:
+    def row(name: str, kind: str, mean: float) -> dict[str, object]:
+        said = {"mean": mean, "n_seeds": 3, "n_folds": 1}
+        return {
+            "row": name,
+            "label": name.upper(),
+            "kind": kind,
+            "evaluator": "knn",
+            "control": "plain" if kind == "treatment" else None,
+            "metrics": {"accuracy": said},
+        }
+
+    rows = [row("raw", "floor", 0.5), row("plain", "control", 0.4)]
+    rows += [row(f"t{i}", "treatment", 0.3 + 0.1 * i) for i in range(4)]
+    found = verdicts(Cell("set", {}, rows, []))
+    assert len(found) == 5
+    assert (
+        "the strongest floor, RAW (knn), reaches 50.0; above it: T3 (60.0), 1 of 4" in found[0].text
+    )
+    assert all(v.floor == "" for v in found)
+    assert len(verdicts(Cell("set", {}, rows[:5], []))) == 3

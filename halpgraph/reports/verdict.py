@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from halpgraph.reports.source import Cell, Row, label_of
@@ -14,11 +15,14 @@ from halpgraph.reports.words import (
     interval,
     is_number,
     mean_of,
+    names,
     points,
     primary,
     show,
     strongest_floor,
 )
+
+MANY = 3  # treatments, beyond which a floor is not told with each of them
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,21 @@ class Verdict:
 
 
 def verdicts(cell: Cell) -> list[Verdict]:
-    """Put a cell's findings into words: each treatment against control and strongest floor."""
-    found = [_verdict(cell, row) for row in cell.treatments()]
+    """Put a cell's findings into words: each treatment against control and strongest floor.
+
+    Of more than ``MANY`` treatments the floor is told once, in front.
+    """
+    rows = cell.treatments()
+    found = [_verdict(cell, row, len(rows) <= MANY) for row in rows]
+    if len(rows) > MANY:
+        found.insert(0, Verdict(cell.name, cell.title, "unknown", _all_and_floor(cell, rows), ""))
     nothing = "no arm was trained."
     if cell.data.get("num_classes") == 0:
         nothing = "the graphs have no class labels: they were embedded, nothing was evaluated."
     return found or [Verdict(cell.name, cell.title, "unknown", nothing, "")]
 
 
-def _verdict(cell: Cell, main: Row) -> Verdict:
+def _verdict(cell: Cell, main: Row, with_floor: bool) -> Verdict:
     metric = primary(cell)
     control = control_of(cell, main)
     found = difference(cell, main, control, metric)
@@ -56,7 +66,8 @@ def _verdict(cell: Cell, main: Row) -> Verdict:
         tone = tone_of(found, metric)
         text = _compared(label_of(main), label_of(control), found, metric, tone)
         text += f"{folds_of(main, metric)}."
-    return Verdict(cell.name, cell.title, tone, text, _floor(cell, main, metric))
+    floor = _floor(cell, main, metric) if with_floor else ""
+    return Verdict(cell.name, cell.title, tone, text, floor)
 
 
 def control_of(cell: Cell, main: Row) -> Row | None:
@@ -102,6 +113,26 @@ def _alone(main: Row, control: Row | None, metric: str) -> str:
         missing = "no treatment was run"
     reached = f"{label_of(main)} reaches {show(mean_of(main, metric), metric)}"
     return f"{reached}{folds_of(main, metric)}; {missing}."
+
+
+def _all_and_floor(cell: Cell, rows: Sequence[Row]) -> str:
+    """Say which of many rows reach more than the strongest floor."""
+    metric = primary(cell)
+    floor = strongest_floor(cell, metric)
+    if floor is None:
+        return f"{len(rows)} treatments, no floor was measured."
+    sign, best = (-1 if metric in LOWER_IS_BETTER else 1), mean_of(floor, metric)
+    above = [
+        f"{label_of(row)} ({show(mean_of(row, metric), metric)})"
+        for row in rows
+        if sign * (mean_of(row, metric) or 0.0) > sign * (best or 0.0)
+    ]
+    evaluator = names(floor)[1].split(",")[0]
+    return (
+        f"the strongest floor, {inside(label_of(floor))} ({evaluator}), reaches "
+        f"{show(best, metric)}; above it: {', '.join(above) or 'none'}, "
+        f"{len(above)} of {len(rows)}."
+    )
 
 
 def _floor(cell: Cell, main: Row, metric: str) -> str:
