@@ -13,6 +13,7 @@ out.
 from __future__ import annotations
 
 import argparse
+import copy
 import statistics
 import sys
 import time
@@ -51,7 +52,7 @@ def recorded(trainer: Trainer, views: list[Batch]) -> list[Call]:
             finally:
                 inside = False
                 grad = torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters())
-                calls.append((module, list(batches) if many else [batches], grad))
+                calls.append((module, [loose(b) for b in (batches if many else [batches])], grad))
 
         setattr(module, name, call)
 
@@ -63,6 +64,16 @@ def recorded(trainer: Trainer, views: list[Batch]) -> list[Call]:
     for module in found:
         del module.forward, module.encode
     return calls
+
+
+def loose(batch: Batch) -> Batch:
+    """Return a batch cut loose from what made it; what had a gradient gets one again."""
+    out = copy.copy(batch)
+    for key in out.keys():  # noqa: SIM118 - a batch is no mapping
+        value = out[key]
+        if isinstance(value, Tensor) and value.requires_grad:
+            out[key] = value.detach().requires_grad_()
+    return out
 
 
 def passes(calls: list[Call]) -> None:
