@@ -29,7 +29,7 @@ def search(
     Args:
         members: of the ensemble, of the same data set and split.
         seed: of the training and the folds.
-        evaluator: of the first member's recipe, by its key.
+        evaluator: of the first member's recipe, by its key; of ``ensemble``, what it is made of.
         root: where the data set is looked for first.
 
     Raises:
@@ -50,6 +50,8 @@ def search(
         order = np.argsort(content["id"])[np.searchsorted(np.sort(content["id"]), own)]
         blocks.append(content["z"][order].astype(np.float64))
     spec = evaluator_keys(recipe.evaluators)[evaluator]
+    if spec["name"] == "ensemble":  # of the streams of one member: here members are the streams
+        spec = spec["of"]
     judge: Evaluator = registry.evaluators.build(
         {"name": "ensemble", "of": spec, "weights": "search"}, "ensemble"
     )

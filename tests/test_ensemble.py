@@ -16,6 +16,8 @@ from halpgraph.cli import app
 from halpgraph.embeddings import evaluate_file, read_arrays
 from halpgraph.ensemble import Certainty, align, checked_weights, ensemble, fuse, score
 from halpgraph.errors import UserError
+from halpgraph.recipe import validate
+from halpgraph.recipe_files import read_recipe
 from halpgraph.rundir import RunDir
 from halpgraph.runner import run
 
@@ -147,6 +149,33 @@ def test_the_command(finished: RunDir) -> None:
 def test_missing_members(finished: RunDir, names: list[str], more: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         ensemble([name.format(run=finished.path) for name in names], **more)
+
+
+def test_weights_are_searched_inside_the_training_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, _ = read_recipe("toy_stgcn")
+    content |= {"seeds": [0], "floors": [], "evaluators": [{"name": "linear", "grid": [1.0]}]}
+    content["encoder"] = {"name": "bigru", "hidden": 8, "layers": 1, "pool": "mean"}
+    content["train"]["epochs"] = 1
+    content["method"]["bank"] = 64
+    finished = run(validate(content), runs=tmp_path, quiet=True, jobs=1)
+    names = [f"{finished.path}:{arm}" for arm in finished.recipe["arms"]]
+    found = ensemble(names, "search")
+    (weights,) = found["searched"].values()
+    assert sum(weights) == pytest.approx(1)
+    assert [row["weight"] for row in found["members"]] == pytest.approx(weights)
+    given = ensemble(names, weights)
+    assert found["metrics"]["accuracy"]["mean"] == given["metrics"]["accuracy"]["mean"]
+    assert given["searched"] is None
+    truth = module.read
+
+    def lied(one: module.Member, seed: int, evaluator: str) -> Certainty:
+        real = truth(one, seed, evaluator)
+        return replace(real, y=np.roll(real.y, 1))  # other test labels
+
+    monkeypatch.setattr(module, "read", lied)
+    assert ensemble(names, "search")["searched"] == found["searched"]
 
 
 def test_seeds_must_be_the_same(finished: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
