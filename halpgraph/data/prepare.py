@@ -89,7 +89,9 @@ def prepare(
     sizes = [(unit.member, files.sizes.get(unit.member), unit.extra) for unit in found.units]
     parts = Parts(out, [reader.name, convention, reader.chunk, str(files.path.resolve()), sizes])
     with parts.locked():
-        _free(out)  # another process may have finished it meanwhile
+        if out.exists():  # another process finished it meanwhile
+            parts.leave()
+        _free(out)
         chunks = [
             Chunk(tuple(found.units[at : at + reader.chunk]), parts.path(number))
             for number, at in enumerate(range(0, len(found.units), reader.chunk))

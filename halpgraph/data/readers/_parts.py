@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from halpgraph.data.readers._base import Dropped, Got, Outcome
 from halpgraph.errors import RunError, UserError
 from halpgraph.files import digest, write_with
 
+TRIES = 100
 LAYOUT = 1  # of the parts; counts up when it, or what any reader makes, changes
 
 
@@ -45,25 +46,35 @@ class Parts:
         Raises:
             RunError: the folder cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = open(self.folder / "lock", "w", encoding="utf-8")  # noqa: SIM115 - see below
-        except OSError as error:
-            raise RunError(
-                f"{self.folder}: cannot be written: {error.strerror}; choose another --out"
-            ) from None
-        with handle:
+        with self._handle() as handle:
             with contextlib.suppress(ImportError):  # no such locks on Windows
                 import fcntl
 
                 fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
+    def _handle(self) -> TextIO:
+        for attempt in range(TRIES):
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                return open(self.folder / "lock", "w", encoding="utf-8")
+            except OSError as error:
+                # One who is done may remove the folder between the two.
+                if not isinstance(error, FileNotFoundError) or attempt == TRIES - 1:
+                    why = f"cannot be written: {error.strerror}; choose another --out"
+                    raise RunError(f"{self.folder}: {why}") from None
+        raise AssertionError("not reached")
+
     def remove(self) -> None:
         """Remove this folder's pieces, and nothing else; the set is finished."""
         with contextlib.suppress(OSError):
             for path in [*self.folder.glob("*-?????.npz"), *self.folder.glob(".*.npz.*.tmp")]:
                 path.unlink()
+        self.leave()
+
+    def leave(self) -> None:
+        """Remove the lock, and the folder if nothing else is in it."""
+        with contextlib.suppress(OSError):
             (self.folder / "lock").unlink()
             self.folder.rmdir()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from halpgraph.data import prepare as preparing
 from halpgraph.data.prepare import prepare
 from halpgraph.data.readers import NAMES
 from halpgraph.data.skeleton_load import HOW, default_out, open_prepared
@@ -84,6 +85,26 @@ def test_processes_at_the_same_time_do_not_break_each_other(data: Path, tmp_path
     assert [child.exitcode for child in children] == [0] * 4
     assert [answers.get() for _ in children] == [6] * 4
     assert sorted(p.name for p in (tmp_path / "cache" / "skeleton").iterdir()) == ["nw_ucla"]
+
+
+def test_one_who_comes_when_all_is_done_leaves_nothing(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process finishes between the first look and the lock."""
+    out = tmp_path / "set"
+    looks = iter([None])
+    free = preparing._free
+
+    def late(place: Path) -> None:
+        if next(looks, "again") is None:
+            return  # the first look: not there yet
+        free(place)
+
+    prepare("nw_ucla", data / "skeleton", out, jobs=1, quiet=True)
+    monkeypatch.setattr(preparing, "_free", late)
+    with pytest.raises(UserError, match="is there already"):
+        prepare("nw_ucla", data / "skeleton", out, jobs=1, quiet=True)
+    assert [p.name for p in tmp_path.iterdir() if "parts" in p.name] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
