@@ -13,13 +13,13 @@ from torch_geometric.data import Data
 from halpgraph.data.clip_writer import ClipWriter
 from halpgraph.data.clips import Clip, Ints, Prepared, Split
 from halpgraph.data.dataset import DataSet
+from halpgraph.data.skeleton_splits import ChosenSplit, choose_split
 from halpgraph.data.skeletons import SkeletonStore
 from halpgraph.data.toy import CLASSES, LAYOUT, toy_clips, toy_splits
-from halpgraph.errors import UserError, did_you_mean
+from halpgraph.errors import UserError
 from halpgraph.layout import Layout, get_layout
 
 FRAMES = 64
-FOLDS_OVER = "folds:"  # data.split "folds:subject": k folds that keep the subjects together
 
 
 def from_prepared(
@@ -36,7 +36,9 @@ def from_prepared(
     Args:
         found: the set.
         split: one of its named splits (the first by default); ``folds:FIELD`` for cross-validation
-            that keeps the groups of a field together; ``none`` for stratified folds.
+            that keeps the groups of a field together; ``inside:SPLIT:GROUP`` to choose settings by,
+            SPLIT's training part alone, one of its subjects or views left out to test on; ``none``
+            for stratified folds.
         frames: T of every batch; 64 by default.
         centre: ``first`` (default) or ``none``; see ``find_placement``.
         align: ``yaw`` or ``none`` (default).
@@ -52,12 +54,13 @@ def from_prepared(
     how = {"centre": centre or "first", "align": align or "none", "scale": scale or "none"}
     store = SkeletonStore.from_prepared(found, frames or FRAMES, **how)
     split = split or next(iter(found.splits), "none")
-    positions, groups = _split(found, split)
+    chosen = choose_split(found, split)
+    positions = chosen.positions
     if fit == "train" and positions is None:
         raise UserError("data.fit: train needs a named split (data.split); use data.fit=all")
     learn = positions["train"] if positions is not None and fit != "all" else None
-    data = DataSet(store, found.y, _info(found, store, how, split, positions, learn))
-    data.splits, data.groups, data.fit = positions, groups, learn
+    data = DataSet(store, found.y, _info(found, store, how, chosen, learn))
+    data.splits, data.groups, data.fit = positions, chosen.groups, learn
     data.names, data.fields, data.prepared = found.names, found.fields, found
     return data
 
@@ -79,36 +82,11 @@ def from_clips(
     return from_prepared(prepared(clips, layout, name, classes, splits), **settings)
 
 
-def _split(found: Prepared, split: str) -> tuple[dict[str, Ints] | None, Ints | None]:
-    """Return the parts of a named split, and the groups that choices and folds keep together."""
-    if split == "none":
-        return None, None
-    if split.startswith(FOLDS_OVER):
-        return None, _field(found, split.removeprefix(FOLDS_OVER))
-    if split not in found.splits:
-        known = [*found.splits, *(f"{FOLDS_OVER}{field}" for field in found.fields), "none"]
-        raise UserError(
-            f"data.split: {found.name} has no split {split}{did_you_mean(split, known)}"
-        )
-    chosen = found.splits[split]
-    groups = _field(found, chosen.inner) if chosen.inner else None
-    return chosen.positions(), groups
-
-
-def _field(found: Prepared, field: str) -> Ints:
-    if field not in found.fields:
-        raise UserError(
-            f"data.split: {found.name} has no field {field}{did_you_mean(field, found.fields)}"
-        )
-    return found.fields[field]
-
-
 def _info(
     found: Prepared,
     store: SkeletonStore,
     how: Mapping[str, str],
-    split: str,
-    positions: Mapping[str, Ints] | None,
+    split: ChosenSplit,
     learn: Ints | None,
 ) -> dict[str, Any]:
     classes = found.classes or ([] if found.y is None else [str(c) for c in np.unique(found.y)])
@@ -139,16 +117,16 @@ def _info(
         "layout_content": layout.content(),
         "persons": store.persons,
         "convention": found.meta.get("convention"),
-        "split": split,
-        "inner": found.splits[split].inner if split in found.splits else None,
+        "split": split.name,
+        "inner": split.inner,
         "fit": "all clips" if learn is None else f"the {len(learn)} training clips",
         "fingerprint": store.fingerprint(),
         "notes": notes,
     }
-    if positions is not None:
-        sizes = ", ".join(f"{len(ids)} {part}" for part, ids in positions.items())
+    if split.positions is not None:
+        sizes = ", ".join(f"{len(ids)} {part}" for part, ids in split.positions.items())
         info["metric"] = "accuracy"
-        notes.append(f"split {split} ({sizes})")
+        notes.append(f"split {split.name} ({sizes})")
     return info
 
 

@@ -30,10 +30,11 @@ class BiGRU(Encoder):
         in_channels: C of the stream.
         layout: of the skeletons.
         persons: M, side by side in a frame's vector; zeros for one who is not there.
-        hidden: width of a cell; D is twice that.
+        hidden: width of a cell; D is twice that, but for ``mean_max``.
         layers: number of layers.
         mode: whether the second cell of a layer reads forward or backward in time.
-        pool: the ``last`` frame's output, or the ``mean`` over frames.
+        pool: the ``last`` frame's output, the ``mean`` over frames, or ``mean_max``, mean and
+            maximum side by side (D is then four times ``hidden``).
         input_norm: batch norm of the frames (HaLP and CMD have it, ISC has not).
 
     Reference: Shah et al., "HaLP", CVPR 2023, section 4, https://arxiv.org/abs/2304.00387, and its
@@ -50,7 +51,7 @@ class BiGRU(Encoder):
         hidden: Annotated[int, Field(ge=1, le=8192)] = 1024,
         layers: Annotated[int, Field(ge=1, le=16)] = 3,
         mode: Literal["causal_pair", "bidirectional"] = "causal_pair",
-        pool: Literal["last", "mean"] = "last",
+        pool: Literal["last", "mean", "mean_max"] = "last",
         input_norm: bool = True,
     ) -> None:
         super().__init__()
@@ -62,21 +63,27 @@ class BiGRU(Encoder):
         for parameter in self.gru.parameters():
             if parameter.dim() == 2:
                 nn.init.xavier_uniform_(parameter)
-        self.out_channels = 2 * hidden
+        self.out_channels = (4 if pool == "mean_max" else 2) * hidden
 
     def forward(self, batch: Batch) -> Features:
-        """Encode a batch. Shapes: graph [B, D], local [B, T, D]: one row a frame; maps as rows."""
+        """Encode a batch. Shapes: graph [B, D], local [B, T, 2 * hidden]: one row a frame; maps so."""
         batch = checked(batch, "bigru", self.in_channels, self.layout, self.persons)
         x = beside(batch, self.persons)  # [T, B, M * C * V]
         x = self.norm(x.flatten(0, 1)).view_as(x)
         out = self.gru(x)[0] if self.mode == "bidirectional" else self.causal_pair(x)
-        graph = out[-1] if self.pool == "last" else out.mean(0)
-        maps = out.permute(1, 2, 0)[..., None]  # [B, D, T, 1]
-        return Features(graph=graph, local=out.transpose(0, 1), maps=maps)
+        maps = out.permute(1, 2, 0)[..., None]  # [B, 2 * hidden, T, 1]
+        return Features(graph=self._pooled(out), local=out.transpose(0, 1), maps=maps)
 
     def read(self, maps: Tensor, batch: Batch) -> Tensor:
-        """Return the last frame's map, or the mean over frames. Shapes: [B, D, T, 1] -> [B, D]."""
-        return maps[:, :, -1, 0] if self.pool == "last" else maps.mean((2, 3))
+        """Pool maps as the encoder does. Shapes: [B, 2 * hidden, T, 1] -> [B, D]."""
+        return self._pooled(maps[..., 0].permute(2, 0, 1))
+
+    def _pooled(self, out: Tensor) -> Tensor:
+        """Pool over frames. Shapes: [T, B, 2 * hidden] -> [B, D]."""
+        if self.pool == "last":
+            return out[-1]
+        mean = out.mean(0)
+        return mean if self.pool == "mean" else torch.cat([mean, out.amax(0)], 1)
 
     def causal_pair(self, x: Tensor) -> Tensor:
         """Return the outputs of two forward-time cells a layer. Shapes: [T, B, I] -> [T, B, D]."""

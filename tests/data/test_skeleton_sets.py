@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ from sklearn.base import clone
 from small import small_data, small_skeletons
 
 from halpgraph import GraphEmbedder
+from halpgraph.data.clips import Split
 from halpgraph.data.load import load
-from halpgraph.data.skeleton_sets import read_clips
+from halpgraph.data.skeleton_sets import from_prepared, read_clips
 from halpgraph.data.toy import CLASSES, LAYOUT, NOISE, toy_clips
 from halpgraph.errors import UserError
 from halpgraph.folds import grouped, make_folds
@@ -42,9 +44,48 @@ def test_folds_over_subjects_test_everybody_once() -> None:
         grouped(subjects, 7, 0)
 
 
+def test_inside_a_split_the_test_part_is_never_touched() -> None:
+    whole = small_skeletons()
+    assert whole.splits is not None
+    subjects, training = whole.fields["subject"], set(whole.splits["train"].tolist())
+    tested: list[int] = []
+    for out in sorted({int(subjects[i]) for i in training}):
+        data = small_skeletons(split=f"inside:xsub:{out}")
+        (fold,) = make_folds(data, 10, 0)
+        assert set(subjects[fold.test]) == {out}
+        assert out not in set(subjects[fold.train])
+        assert set(fold.train) | set(fold.test) == training
+        assert len(data.fit_store) == len(fold.train)
+        tested += fold.test.tolist()
+    assert sorted(tested) == sorted(training)
+
+
+def test_inside_two_groups_choices_have_none_to_leave_out() -> None:
+    whole = small_skeletons()
+    assert whole.prepared is not None
+    view = np.arange(len(whole.prepared)) % 2
+    whole.prepared.fields["view"] = view
+    part = whole.prepared.splits["xsub"].part
+    found = replace(whole.prepared, splits={"xview": Split(part, "view")})
+    data = from_prepared(found, "inside:xview:1")
+    assert data.groups is None
+    assert data.info["inner"] is None
+    assert data.splits is not None
+    assert set(view[data.splits["test"]]) == {1}
+    found.splits["xview"] = Split(np.where(view == 1, 0, 1), "view")
+    with pytest.raises(UserError, match="there are: none, for there is only one"):
+        from_prepared(found, "inside:xview:1")
+    found.splits["xview"] = Split(part)
+    with pytest.raises(UserError, match="has no groups to leave out"):
+        from_prepared(found, "inside:xview:1")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
+        ({"split": "inside:xsubb:1"}, "did you mean 'xsub'"),
+        ({"split": "inside:xsub:99"}, "as in inside:xsub:"),
+        ({"split": "inside:xsub"}, "inside:xsub: give one subject of xsub"),
         ({"split": "xsubb"}, "did you mean 'xsub'"),
         ({"split": "folds:subjct"}, "did you mean 'subject'"),
         ({"split": "none", "fit": "train"}, "needs a named split"),

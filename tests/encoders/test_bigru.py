@@ -52,15 +52,19 @@ def stepped(encoder: BiGRU, batch: Batch) -> Tensor:
 
 
 @pytest.mark.parametrize("input_norm", [True, False])
-@pytest.mark.parametrize(("pool", "layers"), [("last", 3), ("mean", 3), ("last", 1)])
+@pytest.mark.parametrize(("pool", "layers"), [("last", 3), ("mean", 3), ("mean_max", 2)])
 def test_causal_pair_equals_the_loop_over_frames(pool: str, layers: int, input_norm: bool) -> None:
     batch = example()
     batch.pose = batch.pose.double()
     settings = {"pool": pool, "layers": layers, "input_norm": input_norm}
     ours, theirs = make(**settings).double(), make(**settings).double()
     mine, steps = ours(batch), stepped(theirs, batch)
-    wanted = steps[-1] if pool == "last" else steps.mean(0)
+    pools = {"last": steps[-1], "mean": steps.mean(0)}
+    pools["mean_max"] = torch.cat([pools["mean"], steps.max(0).values], dim=1)
+    wanted = pools[pool]
+    assert mine.graph.size(1) == ours.out_channels
     torch.testing.assert_close(mine.graph, wanted, rtol=0, atol=1e-12)
+    torch.testing.assert_close(ours.read(mine.maps, batch), wanted, rtol=0, atol=1e-12)
     torch.testing.assert_close(mine.local, steps.transpose(0, 1), rtol=0, atol=1e-12)
     weight = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(1)).double()
     (mine.graph * weight).sum().backward()
