@@ -5,7 +5,8 @@
 prints a Markdown table. Two views are made of each clip: a random window of it is cut and resized
 to 64 frames, then either 15 joints are corrupted or all are sheared. The feeder is written after
 the published algorithm: one padded float32 array ``[N, 3, 300, 25, 2]``, one clip at a time, always
-two bodies, NumPy with one interpolation of torch's. Ours does what the engine does in training: it
+two bodies, NumPy with torch's bilinear interpolation (of one row, as published), matrices in double
+precision, as NumPy draws them. Ours does what the engine does in training: it
 makes the views of several batches at once (as many as ``SkeletonStore.chunk_nodes`` allows), out of
 flat frames that hold only the bodies that are there, and then cuts them into batches; and it lets
 the process keep memory (``halpgraph.device.keep_memory``), which holds for the feeder as well. A
@@ -22,7 +23,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,8 @@ from halpgraph.registry import views
 LONGEST, JOINTS, BODIES, FRAMES, CORRUPTED = 300, 25, 2, 64, 15
 PASSES = 4  # of ours a turn
 Array = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Clip = Array | Doubles
 SPATIAL = {"name": "choice", "of": ["joint_mask", "shear"]}
 
 
@@ -51,12 +54,12 @@ class Feeder:
     lengths: NDArray[np.int64]
     random: np.random.Generator
 
-    def two_views(self, index: int, spatial: bool) -> tuple[Array, Array]:
+    def two_views(self, index: int, spatial: bool) -> tuple[Clip, Clip]:
         """Return two views of one clip, each [3, 64, 25, 2]."""
         clip = np.array(self.clips[index])
         return self.view(clip, index, spatial), self.view(clip, index, spatial)
 
-    def view(self, clip: Array, index: int, spatial: bool) -> Array:
+    def view(self, clip: Array, index: int, spatial: bool) -> Clip:
         """Cut, resize, and change one clip."""
         count = int(self.lengths[index])
         length = min(max(int(count * self.random.uniform(0.1, 1)), FRAMES), count)
@@ -67,16 +70,16 @@ class Feeder:
             return corrupted(out, *self.corruption())
         return sheared(out, self.shear())
 
-    def corruption(self) -> tuple[NDArray[np.int64], Array | None]:
+    def corruption(self) -> tuple[NDArray[np.int64], Doubles | None]:
         """Draw joints, and what they are multiplied by (None: zero)."""
         joints = self.random.permutation(JOINTS)[:CORRUPTED]
         if self.random.random() < 0.5:
             return joints, None
-        return joints, self.random.uniform(-1, 1, (3, 3)).astype(np.float32)
+        return joints, self.random.uniform(-1, 1, (3, 3))
 
-    def shear(self) -> Array:
+    def shear(self) -> Doubles:
         """Draw a shear."""
-        matrix = self.random.uniform(-1, 1, (3, 3)).astype(np.float32)
+        matrix = self.random.uniform(-1, 1, (3, 3))
         np.fill_diagonal(matrix, 1)
         return matrix
 
@@ -84,13 +87,13 @@ class Feeder:
 def resized(clip: Array, begin: int, length: int) -> Array:
     """Resize a window of a clip to 64 frames."""
     window = torch.from_numpy(clip[:, begin : begin + length])  # [3, L, V, M]
-    rows = window.permute(0, 2, 3, 1).reshape(1, -1, length)  # [1, 3 * V * M, L]
-    rows = interpolate(rows, size=FRAMES, mode="linear", align_corners=False)
+    rows = window.permute(0, 2, 3, 1).reshape(1, -1, length, 1)  # [1, 3 * V * M, L, 1]
+    rows = interpolate(rows, size=(FRAMES, 1), mode="bilinear", align_corners=False)
     out = rows.view(3, JOINTS, BODIES, FRAMES).permute(0, 3, 1, 2)  # [3, 64, V, M]
     return np.ascontiguousarray(out.numpy())
 
 
-def corrupted(clip: Array, joints: NDArray[np.int64], matrix: Array | None) -> Array:
+def corrupted(clip: Array, joints: NDArray[np.int64], matrix: Doubles | None) -> Array:
     """Zero some joints, or multiply them by a matrix."""
     out = clip.copy()
     if matrix is None:
@@ -100,9 +103,10 @@ def corrupted(clip: Array, joints: NDArray[np.int64], matrix: Array | None) -> A
     return out
 
 
-def sheared(clip: Array, matrix: Array) -> Array:
+def sheared(clip: Array, matrix: Doubles) -> Doubles:
     """Multiply all joints by a matrix."""
-    return (clip.transpose(1, 2, 3, 0) @ matrix).transpose(3, 0, 1, 2)
+    out: Doubles = np.dot(clip.transpose(1, 2, 3, 0), matrix).transpose(3, 0, 1, 2)
+    return out
 
 
 def make(clips: int, bodies: int) -> tuple[Feeder, SkeletonStore]:
@@ -139,25 +143,26 @@ def difference(feeder: Feeder, store: SkeletonStore) -> tuple[float, float]:
     ours = cut(store.source(ids), begin, length, FRAMES).pose
     bodies = int(store.body_ptr[1])
     windows = zip(begin.tolist(), length.tolist(), strict=True)
-    theirs = [resized(feeder.clips[i], *window) for i, window in enumerate(windows)]
-    first = float((ours - as_bodies(theirs, bodies)).abs().max())
+    cuts = [resized(feeder.clips[i], *window) for i, window in enumerate(windows)]
+    first = float((ours - as_bodies(cuts, bodies)).abs().max())
     matrices = torch.eye(3)[..., None].repeat(len(ids), 1, 1, JOINTS)  # [B, 3, 3, V]
-    for i, clip in enumerate(theirs):
+    theirs: list[Clip] = []
+    for i, clip in enumerate(cuts):
         if i % 2:
             joints, matrix = feeder.corruption()
-            theirs[i] = corrupted(clip, joints, matrix)
+            theirs.append(corrupted(clip, joints, matrix))
         else:
             joints, matrix = np.arange(JOINTS), feeder.shear()
-            theirs[i] = sheared(clip, matrix)
-        shown = np.zeros((3, 3), np.float32) if matrix is None else matrix
-        matrices[i, :, :, joints] = torch.from_numpy(shown)[:, :, None]
+            theirs.append(sheared(clip, matrix))
+        shown = np.zeros((3, 3)) if matrix is None else matrix
+        matrices[i, :, :, joints] = torch.from_numpy(shown)[:, :, None].float()
     ours = linear(ours, matrices.repeat_interleave(bodies, 0))
     return first, float((ours - as_bodies(theirs, bodies)).abs().max())
 
 
-def as_bodies(clips: list[Array], bodies: int) -> torch.Tensor:
+def as_bodies(clips: Sequence[Clip], bodies: int) -> torch.Tensor:
     """Return the feeder's clips as ``[R, T, C, V]``, without the bodies that are not there."""
-    out = torch.from_numpy(np.stack(clips))[..., :bodies]  # [B, 3, 64, V, m]
+    out = torch.from_numpy(np.stack(clips)).float()[..., :bodies]  # [B, 3, 64, V, m]
     return out.permute(0, 4, 2, 1, 3).reshape(-1, FRAMES, 3, JOINTS)
 
 
@@ -170,7 +175,7 @@ def feeder_pass(feeder: Feeder, size: int, spatial: bool) -> Callable[[], None]:
                 feeder.two_views(i, spatial) for i in range(low, min(low + size, len(feeder.clips)))
             ]
             for side in zip(*pairs, strict=True):
-                torch.from_numpy(np.stack(side))
+                torch.from_numpy(np.stack(side)).float()
 
     return work
 

@@ -66,7 +66,7 @@ class BiGRU(Encoder):
         self.out_channels = (4 if pool == "mean_max" else 2) * hidden
 
     def forward(self, batch: Batch) -> Features:
-        """Encode a batch. Shapes: graph [B, D], local [B, T, 2 * hidden]: one row a frame; maps so."""
+        """Encode a batch. Shapes: graph [B, D], local [B, T, 2 * hidden]; maps as rows."""
         batch = checked(batch, "bigru", self.in_channels, self.layout, self.persons)
         x = beside(batch, self.persons)  # [T, B, M * C * V]
         x = self.norm(x.flatten(0, 1)).view_as(x)
