@@ -27,6 +27,7 @@ from halpgraph.errors import HalpgraphError, RunError, UserError
 from halpgraph.files import write_json, write_text, write_with
 from halpgraph.folds import make_folds
 from halpgraph.judging import evaluate_all, once, parts_as_arrays, parts_of
+from halpgraph.monitor import inside
 from halpgraph.recipe import Recipe
 from halpgraph.rundir import read_metrics
 from halpgraph.starts import find_start
@@ -90,6 +91,9 @@ def _trained(job: Job, data: DataSet) -> Trainer:
                 report = asdict(trainer.train_epoch())
             except RunError as error:
                 raise RunError(f"{error}. The last good checkpoint is {checkpoint}") from None
+            look = train.monitor
+            if look is not None and (trainer.epoch % look == 0 or trainer.epoch == train.epochs):
+                report["inside"] = inside(trainer.method, data)
             write(report)
             tracker.log(report)
             every = train.checkpoint_every

@@ -60,7 +60,8 @@ class TrainSettings(_Section):
 
     ``schedule``, ``milestones``, ``gamma`` and ``warmup`` are told in ``schedule.py``; gradients
     longer than ``clip`` are cut to it. ``init_from`` (a finished run's folder, or a checkpoint) and
-    ``init_arm`` are told in ``starts.py``.
+    ``init_arm`` are told in ``starts.py``. Every ``monitor`` epochs ``monitor.py`` looks at the
+    embeddings of the training part, for a curve in the report.
     """
 
     epochs: int = Field(20, ge=0)
@@ -80,6 +81,7 @@ class TrainSettings(_Section):
     device: str = "cpu"
     precision: Literal["float32", "bfloat16"] = "float32"
     checkpoint_every: int | None = Field(None, ge=1)
+    monitor: int | None = Field(None, ge=1)
 
 
 class Arm(_Section):

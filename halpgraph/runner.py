@@ -14,6 +14,7 @@ from typing import Any
 
 import joblib
 
+from halpgraph import monitor
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.load import load
 from halpgraph.device import pick_device, threads
@@ -146,6 +147,8 @@ def _try(cell: Cell) -> None:
                 "compare; set something else in one of them"
             )
         pick_device(recipe.train.device)
+        if recipe.train.monitor is not None:
+            monitor.refuse(cell.data)
         two = cell.data.fit_store.subset([0, 1][: len(cell.data.store)])
         trainer = Trainer(two, recipe, 0)
         trainer.try_views()

@@ -28,6 +28,7 @@ class Trackers:
     def log(self, report: Mapping[str, Any]) -> None:
         """Pass on one epoch's numbers."""
         numbers = {"loss": report["loss"], **report["terms"], "seconds": report["seconds"]}
+        numbers["inside"] = report.get("inside")
         numbers |= {f"head/{key}": value for key, value in report["head"].items()}
         numbers = {key: value for key, value in numbers.items() if value is not None}
         if self.writer is not None:

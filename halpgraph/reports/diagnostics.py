@@ -59,7 +59,20 @@ def losses(cell: Cell) -> list[Figure]:
     figures = [_term(cell, histories, "Loss", None)]
     if len(names) > 1 or names != shared:
         figures += [_term(cell, histories, f"Term {TERM_NAMES.get(n, n)}", n) for n in names]
+    figures.append(_looks(cell, histories))
     return [figure for figure in figures if figure is not None]
+
+
+def _looks(cell: Cell, histories: dict[str, list[History]]) -> Figure | None:
+    """Draw what ``train.monitor`` saw, in the epochs in which it looked."""
+    shade, many = colours(cell), []
+    for arm, runs in histories.items():
+        seen = [[entry for entry in history if "inside" in entry] for history in runs]
+        many.append(series(cell.label(arm), seen, lambda entry: entry["inside"], shade[arm]))
+    note = "Labels of the training part alone, each clip judged by other groups; chooses nothing."
+    return line_chart(
+        "1-NN accuracy inside the training part", many, "share", note=note, seeds=True
+    )
 
 
 def _histories(cell: Cell) -> dict[str, list[History]]:
