@@ -70,8 +70,7 @@ def _cell(run: Run, cell: Cell, recipe: Recipe) -> list[str]:
         f"{train.batch_size}, seeds {seeds}; {_spent(run)}.\n",
         *_results(cell, recipe),
         "\nWith few labels shown, features frozen (mean over the draws and seeds, %):\n",
-        *_shares(cell, "semi"),
-        *_tuned(cell, recipe),
+        *shares(cell, "semi"),
         "\nOrders that were published (linear, NTU-60), and what is found here:\n",
         *_orders(cell),
         "",
@@ -117,19 +116,8 @@ def _epoch(row: Row, recipe: Recipe) -> str:
     return f"{spent / recipe.train.epochs:.2f}" if spent else ""
 
 
-def _tuned(cell: Cell, recipe: Recipe) -> list[str]:
-    spec = next((e for e in recipe.evaluators if e["name"] == "finetune"), None)
-    if spec is None:
-        return []
-    words = f"{spec['epochs']} epochs, learning rate {spec['lr']:g}, {spec['optimizer']}"
-    return [
-        f"\nWith few labels shown, encoder and a linear layer trained on them ({words}; mean over "
-        "the seeds, %; the untrained encoder is the same one trained from scratch):\n",
-        *_shares(cell, "finetune"),
-    ]
-
-
-def _shares(cell: Cell, evaluator: str) -> list[str]:
+def shares(cell: Cell, evaluator: str) -> list[str]:
+    """Return a table of accuracies at each share of the labels."""
     rows = ordered(_by(cell, evaluator))
     lines = [f"| row | {' | '.join(SHARES)} |", f"|---|{'--:|' * len(SHARES)}"]
     for row in rows:
