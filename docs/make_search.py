@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from halpgraph.files import read_json
 from halpgraph.rundir import RunDir
 
 PAGE = Path(__file__).parent / "results" / "search.md"
@@ -56,7 +57,7 @@ def _run(run: RunDir) -> list[str]:
 
 
 def _commit(run: RunDir) -> str:
-    git = run.scores["environment"].get("git") or {}
+    git = read_json(run.path / "environment.json").get("git") or {}
     return str(git.get("commit", "unknown"))[:7]
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-from halpgraph.ensemble import ensemble
+from fused import fuse, shown
+
 from halpgraph.rundir import RunDir
 
 PAGE = Path(__file__).parent / "results" / "three_streams.md"
@@ -57,19 +57,13 @@ def _rows(run: RunDir) -> list[str]:
     (cell,) = run.scores["cells"]
     found = {row["row"]: row for row in cell["rows"] if row["evaluator"] == "ensemble"}
     there = [arm for arm in TOGETHER if arm in found]
-    return [_line(found[arm]["label"], ["", "", "", _value(found[arm])]) for arm in there]
+    return [_line(found[arm]["label"], ["", "", "", shown(found[arm])]) for arm in there]
 
 
 def _fused(run: RunDir, arm: str) -> str:
-    members = [f"{run.path}:stream-{stream}/{arm}" for stream in STREAMS]
-    found = [ensemble(members, weights, "linear") for weights in WEIGHTS.values()]
-    values = [_value(row) for row in [*found[0]["members"], *found]]
+    found = [fuse(run, arm, STREAMS, weights, "linear") for weights in WEIGHTS.values()]
+    values = [shown(row) for row in [*found[0]["members"], *found]]
     return _line(run.recipe["arms"][arm]["label"], values)
-
-
-def _value(row: dict[str, Any]) -> str:
-    accuracy = row["metrics"]["accuracy"]
-    return f"{100 * accuracy['mean']:.1f} ± {100 * (accuracy['sd_seeds'] or 0):.1f}"
 
 
 def _line(label: str, values: list[str]) -> str:
