@@ -19,7 +19,8 @@ from halpgraph.engine import Trainer
 from halpgraph.layout import get_layout
 from halpgraph.recipe import Recipe
 
-CLIPS = 8  # in the batch that is timed
+CLIPS = 8  # in the batch that is timed first
+QUICK = 3.0  # seconds; a whole batch that should take less is timed itself: it costs less a clip
 LENGTH = 84  # frames of a made-up clip
 
 
@@ -34,10 +35,20 @@ class StepCost(NamedTuple):
 def step_cost(store: SkeletonStore, recipe: Recipe) -> StepCost:
     """Time a training step of a recipe (without arms) on the CPU, one thread.
 
-    The first of two steps warms up. Activations are what autograd keeps, scaled to a whole batch.
+    A few clips first; where that says that a whole batch is quick, the batch itself, for it takes
+    less time a clip. Activations are what autograd keeps, scaled to a whole batch.
     """
+    whole = min(recipe.train.batch_size, len(store))
+    first = _timed(store, recipe, min(CLIPS, whole))
+    if whole > CLIPS and first.seconds * whole < QUICK:
+        return _timed(store, recipe, whole)._replace(activations=first.activations)
+    return first
+
+
+def _timed(store: SkeletonStore, recipe: Recipe, clips: int) -> StepCost:
+    """Time the second of two steps on some clips; the first warms up."""
     train = recipe.train.model_copy(
-        update={"batch_size": CLIPS, "epochs": 1, "device": "cpu", "init_from": None}
+        update={"batch_size": clips, "epochs": 1, "device": "cpu", "init_from": None}
     )
     content = recipe.model_copy(update={"train": train})
     kept: dict[int, int] = {}  # bytes by address: what is kept twice takes room once
@@ -47,7 +58,7 @@ def step_cost(store: SkeletonStore, recipe: Recipe) -> StepCost:
         return saved
 
     with threads(1):
-        trainer = Trainer(store.subset(list(range(min(CLIPS, len(store))))), content, 0)
+        trainer = Trainer(store.subset(list(range(clips))), content, 0)
         views = next(trainer._view_batches())
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
             trainer._step(views)
@@ -57,7 +68,6 @@ def step_cost(store: SkeletonStore, recipe: Recipe) -> StepCost:
     weights = sum(p.numel() for p in trainer.method.parameters()) * 4
     for parameter in trainer.method.parameters():
         kept.pop(parameter.data_ptr(), None)
-    clips = views[0].num_graphs
     activations = sum(kept.values()) / clips * recipe.train.batch_size
     return StepCost(spent / clips, activations, 5.0 * weights)
 
