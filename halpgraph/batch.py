@@ -154,7 +154,7 @@ def node_features(batch: Batch) -> Tensor:
 
     Shapes: [N, num_codes + F]; of skeletons [N, T * C].
     """
-    if "pose" in batch:
+    if "pose" in batch._store:
         pose: Tensor = batch.pose
         return pose.permute(0, 3, 1, 2).reshape(batch.person.numel() * pose.size(3), -1)
     if batch.codes.size(1) == 0:

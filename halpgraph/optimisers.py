@@ -37,8 +37,9 @@ class Stepper:
     """Takes an optimiser's steps; those of a fused Adam or AdamW without torch's preparations.
 
     torch gathers the state of all weights and sorts it by device and type before every step, which
-    on a CPU takes longer than the step. Here the lists are made once. Kernel and state are torch's,
-    and so are the weights, to the bit; a first step, or one without all gradients, is too.
+    on a CPU takes longer than the step. Here the lists are made once, and the weights' counts of
+    steps laid side by side, so that one operation raises all. Kernel and state are torch's, and so
+    are the weights, to the bit; a first step, or one without all gradients, is too.
 
     Args:
         optimizer: of weights in one group.
@@ -48,6 +49,7 @@ class Stepper:
         self.optimizer = optimizer
         self._state: object = None  # whose tensors the lists hold; loading replaces it
         self._lists: dict[str, list[Tensor]] = {}
+        self._counts = torch.empty(0)  # what all the steps of ``_lists`` are views of
 
     @torch.no_grad()
     def __call__(self) -> None:
@@ -60,7 +62,7 @@ class Stepper:
             self._gather(weights)
             return
         first, second, steps = (self._lists[name] for name in _STATE)
-        torch._foreach_add_(steps, 1)
+        self._counts.add_(1)
         kernel = _KERNELS[type(self.optimizer)]
         beta1, beta2 = group["betas"]
         names = ("lr", "weight_decay", "eps", "amsgrad", "maximize")
@@ -71,6 +73,9 @@ class Stepper:
         states = [self.optimizer.state.get(weight, {}) for weight in weights]
         alike = len({(weight.device, weight.dtype) for weight in weights}) == 1
         if type(self.optimizer) in _KERNELS and alike and all(states):
+            self._counts = torch.stack([state["step"] for state in states])
+            for state, count in zip(states, self._counts.unbind(), strict=True):
+                state["step"] = count
             self._lists = {name: [state[name] for state in states] for name in _STATE}
             self._state = self.optimizer.state
 

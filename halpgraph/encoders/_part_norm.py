@@ -27,7 +27,7 @@ class _ReLUNorm(torch.autograd.Function):
         out = torch.empty_like(h)  # [N, D]
         found: list[Tensor] = []  # [D] each
         settings: Any = (norm.running_mean, norm.running_var, True, norm.momentum, norm.eps)
-        for rows, to in zip(h.split(parts), out.split(parts), strict=True):
+        for rows, to in zip(h.split_with_sizes(parts), out.split_with_sizes(parts), strict=True):
             stats = (torch.empty_like(bias), torch.empty_like(bias))  # mean, 1 / deviation
             torch.native_batch_norm(rows, weight, bias, *settings, out=(to, *stats))
             found += stats
@@ -44,7 +44,7 @@ class _ReLUNorm(torch.autograd.Function):
             return (None,) * 5
         h, weight, *found = ctx.saved_tensors
         out, shares = torch.empty_like(h), []  # [N, D]
-        pieces = (t.split(ctx.parts) for t in (grads[0], h, out))
+        pieces = (t.split_with_sizes(ctx.parts) for t in (grads[0], h, out))
         for i, (grad, rows, to) in enumerate(zip(*pieces, strict=True)):
             stats = (None, None, found[2 * i], found[2 * i + 1], True, ctx.eps)
             grad, *share = _norm_backward(grad, rows, weight, *stats, (True, True, True))

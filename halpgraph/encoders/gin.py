@@ -135,14 +135,14 @@ class GIN(Encoder):
 
     def forward(self, batch: Batch) -> Features:
         """Encode a batch. Shapes: graph [B, out_channels], local [N, hidden]."""
-        if "pose" in batch:
+        if "pose" in batch._store:
             batch = written_out(batch)
         self._check(batch)
         return self._encode(batch, [batch.batch.numel()])
 
     def encode(self, batches: Sequence[Batch]) -> list[Features]:
         """Encode several small batches in one pass; batch norm sees each by itself, in order."""
-        batches = [written_out(batch) if "pose" in batch else batch for batch in batches]
+        batches = [written_out(batch) if "pose" in batch._store else batch for batch in batches]
         parts = [batch.batch.numel() for batch in batches]
         kinds = {(batch.num_codes, batch.codes.size(1)) for batch in batches}
         weighted = any(batch.edge_weight is not None for batch in batches)
@@ -165,7 +165,7 @@ class GIN(Encoder):
         return Features(graph=torch.cat(rows, dim=1), local=levels[-1], levels=read)
 
     def _check(self, batch: Batch) -> None:
-        if "rowptr" not in batch or "codes" not in batch:
+        if "rowptr" not in batch._store or "codes" not in batch._store:
             raise UserError(
                 "encoder gin: the batch has no sorted edges (rowptr) or no codes; "
                 "make it with GraphStore.batch or make_batch"

@@ -44,7 +44,7 @@ class GraphView(View):
         Raises:
             UserError: graphs for a view of skeletons, or skeletons for a view of graphs.
         """
-        found = "pose" if "pose" in batch else "graph"
+        found = "pose" if "pose" in batch._store else "graph"
         if self.takes in (found, "both"):
             return
         name = type(self).__module__.rsplit(".", 1)[-1]
