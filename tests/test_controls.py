@@ -12,6 +12,7 @@ from halpgraph.recipe import Recipe
 from halpgraph.reports.source import Cell, read_run
 from halpgraph.reports.tables import results
 from halpgraph.reports.verdict import verdicts
+from halpgraph.reports.words import HARD
 from halpgraph.runner import run
 
 
@@ -74,12 +75,23 @@ def test_of_many_treatments_the_floor_is_told_once() -> None:
             "metrics": {"accuracy": said},
         }
 
+    def gap(name: str, **tested: object) -> dict[str, object]:
+        same = {"reference": "plain", "evaluator": "knn", "metric": "accuracy"}
+        return {"treatment": name, "mean": 0.02, **same, **tested}
+
     rows = [row("raw", "floor", 0.5), row("plain", "control", 0.4)]
     rows += [row(f"t{i}", "treatment", 0.3 + 0.1 * i) for i in range(4)]
-    found = verdicts(Cell("set", {}, rows, []))
+    tested = [gap(f"t{i}", ci=[-0.01, 0.05], p=0.3) for i in range(4)]
+    found = verdicts(Cell("set", {}, rows, tested))
     assert len(found) == 5
     assert (
         "the strongest floor, RAW (knn), reaches 50.0; above it: T3 (60.0), 1 of 4" in found[0].text
     )
     assert all(v.floor == "" for v in found)
-    assert len(verdicts(Cell("set", {}, rows[:5], []))) == 3
+    assert len(verdicts(Cell("set", {}, rows[:5], tested))) == 3
+
+    some = [*tested[:2], gap("t2", ci=None, p=None), gap("t3", ci=None, p=None)]
+    found = verdicts(Cell("set", {}, rows, some))
+    assert [v.tone for v in found] == ["unknown", "none", "none", "unknown"]
+    wanted = "differences measured, not tested (3 seeds × 1 fold), to PLAIN: "  # noqa: RUF001
+    assert found[-1].text.replace(HARD, " ") == wanted + "T2 +2.0 points, T3 +2.0 points."

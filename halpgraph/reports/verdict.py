@@ -44,11 +44,17 @@ class Verdict:
 def verdicts(cell: Cell) -> list[Verdict]:
     """Put a cell's findings into words: each treatment against control and strongest floor.
 
-    Of more than ``MANY`` treatments the floor is told once, in front.
+    Of more than ``MANY`` treatments the floor is told once, in front, and what was measured but not
+    tested (one seed) in one sentence.
     """
     rows = cell.treatments()
-    found = [_verdict(cell, row, len(rows) <= MANY) for row in rows]
+    pairs = [(row, _verdict(cell, row, len(rows) <= MANY)) for row in rows]
+    found = [one for _, one in pairs]
     if len(rows) > MANY:
+        bare = [row for row, one in pairs if one.tone == "unknown"]
+        if len(bare) > 1:
+            found = [one for one in found if one.tone != "unknown"]
+            found += [Verdict(cell.name, cell.title, "unknown", _untested(cell, bare), "")]
         found.insert(0, Verdict(cell.name, cell.title, "unknown", _all_and_floor(cell, rows), ""))
     nothing = "no arm was trained."
     if cell.data.get("num_classes") == 0:
@@ -113,6 +119,20 @@ def _alone(main: Row, control: Row | None, metric: str) -> str:
         missing = "no treatment was run"
     reached = f"{label_of(main)} reaches {show(mean_of(main, metric), metric)}"
     return f"{reached}{folds_of(main, metric)}; {missing}."
+
+
+def _untested(cell: Cell, rows: Sequence[Row]) -> str:
+    """Say in one sentence how far each row lies from its control where nothing could be tested."""
+    metric = primary(cell)
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        control = control_of(cell, row)
+        found = difference(cell, row, control, metric) or {}
+        gap = points(found["mean"], metric) if is_number(found.get("mean")) else "not measured"
+        whose = label_of(control) if control is not None and control is not row else "no control"
+        said.setdefault(whose, []).append(f"{label_of(row)} {gap}")
+    each = "; ".join(f"to {whose}: {', '.join(gaps)}" for whose, gaps in said.items())
+    return f"differences measured, not tested{folds_of(rows[0], metric)}, {each}."
 
 
 def _all_and_floor(cell: Cell, rows: Sequence[Row]) -> str:
