@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,7 +58,8 @@ def ensemble(
     """Fuse rows of finished runs and judge them together; nothing is written.
 
     Args:
-        names: ``RUN``, ``RUN:ARM`` or ``RUN:CELL/ARM``, two or more.
+        names: ``RUN``, ``RUN:ARM`` or ``RUN:CELL/ARM``, two or more in all; a ``*`` in CELL or ARM
+            stands for all that fit, as in ``RUN:stream-*/moco``.
         weights: one a member; equal ones where left out; ``search`` looks for them, seed by seed,
             in the training part alone (see the evaluator ``ensemble``).
         evaluator: whose certainties; by default the first of the first run.
@@ -66,6 +68,7 @@ def ensemble(
     Raises:
         UserError: a member is missing, or was judged on other clips, labels, folds or seeds.
     """
+    names = [each for name in names for each in _expanded(name)]
     if len(names) < 2:
         raise UserError("ensemble: give two members or more (RUN or RUN:ARM)")
     searching = weights == "search"
@@ -194,6 +197,23 @@ def member(text: str) -> Member:
     folders = {int(seed): folder.job(cell, arm, seed) for seed in recipe["seeds"]}
     keys = list(evaluator_keys(recipe["evaluators"]))
     return Member(f"{folder.path.name}:{cell}/{arm}", folders, keys, recipe, cell)
+
+
+def _expanded(text: str) -> list[str]:
+    """Return the members that a name with ``*`` in CELL or ARM stands for; others stand alone."""
+    path, _, row = text.rpartition(":")
+    if "*" not in row or not path:
+        return [text]
+    folder = RunDir.open(path)
+    wanted, _, arm = row.rpartition("/")
+    cells = sorted(found.parent.name for found in folder.path.glob("*/data.json"))
+    there = {cell: [f"{cell}/{name}" for name in folder.recipe["arms"]] for cell in cells}
+    pattern = f"{wanted or '*'}/{arm or '*'}"
+    known = [name for names in there.values() for name in names]
+    fitting = [name for name in known if fnmatchcase(name, pattern)]
+    if not fitting:
+        raise UserError(f"ensemble: {text}: nothing fits; there are {', '.join(known)}")
+    return [f"{path}:{name}" for name in fitting]
 
 
 def _one_of(wanted: str, known: list[str], text: str, how: str) -> str:

@@ -126,6 +126,12 @@ def test_two_arms_of_a_run(finished: RunDir) -> None:
     assert {p: p.stat().st_mtime_ns for p in finished.path.rglob("*")} == before
 
 
+@pytest.mark.parametrize("pattern", ["*", "small/*", "sm*/*", "*/*"])
+def test_a_star_stands_for_all_that_fit(finished: RunDir, pattern: str) -> None:
+    written = ensemble([f"{finished.path}:{arm}" for arm in finished.recipe["arms"]])
+    assert ensemble([f"{finished.path}:{pattern}"]) == written
+
+
 def test_the_command(finished: RunDir) -> None:
     names = [f"{finished.path}:halp", f"{finished.path}:graphcl"]
     said = CliRunner().invoke(app, ["ensemble", *names, "--weights", "0.6,0.4"])
@@ -143,6 +149,8 @@ def test_the_command(finished: RunDir) -> None:
         (["{run}", "{run}:halp"], {}, "choose one of .*halp.* write it as RUN:ARM"),
         (["{run}:halp", "{run}:hapl"], {}, "hapl is not there"),
         (["{run}:halp", "nowhere:halp"], {}, "nowhere"),
+        (["{run}:hal*"], {}, "two members"),
+        (["{run}:small/x*"], {}, "nothing fits; there are small/"),
         (["{run}:halp", "{run}:graphcl"], {"evaluator": "svm"}, "no svm with seed 0"),
     ],
 )

@@ -20,7 +20,8 @@ def add_to(app: typer.Typer) -> None:
 
 def ensemble(
     members: Annotated[
-        list[str], typer.Argument(help="Finished runs: RUN, RUN:ARM or RUN:CELL/ARM.")
+        list[str],
+        typer.Argument(help="Finished runs: RUN, RUN:ARM or RUN:CELL/ARM; 'RUN:stream-*/ARM'."),
     ],
     weights: Annotated[
         str | None,
