@@ -5,8 +5,9 @@ Example: python docs/make_family.py runs/family_nwucla-3f9c2a1b runs/family_utdm
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from page_of_runs import write
 
 from halpgraph.files import read_json
 from halpgraph.recipe import Recipe, validate
@@ -16,7 +17,6 @@ from halpgraph.reports.verdict import control_of, tone_of
 from halpgraph.reports.words import difference, interval, mean_of, measured, show
 from halpgraph.rundir import RunDir
 
-PAGE = Path(__file__).parent / "results" / "family.md"
 METRIC = "accuracy"
 MAIN = "ensemble"
 SHARES = ("1%", "5%", "10%", "20%")
@@ -140,13 +140,5 @@ def _orders(cell: Cell) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Write the page for the runs named on the command line."""
-    if len(sys.argv) < 2:
-        sys.exit("name the runs' folders: python docs/make_family.py RUN [RUN ...]")
-    PAGE.write_text(page([Path(word) for word in sys.argv[1:]]), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
-
-
 if __name__ == "__main__":
-    main()
+    write("family.md", page)

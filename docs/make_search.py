@@ -5,16 +5,15 @@ Example: python docs/make_search.py runs/search_nwucla-3f9c2a1b runs/search_utdm
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from page_of_runs import write
 
 from halpgraph.files import read_json
 from halpgraph.rundir import RunDir
 
-PAGE = Path(__file__).parent / "results" / "search.md"
 METRIC = "accuracy"
 INTRO = """# Settings tried inside the training parts
 
@@ -79,13 +78,5 @@ def _value(found: list[dict[tuple[str, str], float]], row: str, first: str, eval
     return f"{values.mean():.1f} ({gaps.mean():+.1f}, sd {gaps.std(ddof=1):.1f})"
 
 
-def main() -> None:
-    """Write the page for the runs named on the command line."""
-    if len(sys.argv) < 2:
-        sys.exit("name the runs' folders: python docs/make_search.py RUN [RUN ...]")
-    PAGE.write_text(page([Path(word) for word in sys.argv[1:]]), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
-
-
 if __name__ == "__main__":
-    main()
+    write("search.md", page)

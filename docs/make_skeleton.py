@@ -6,19 +6,18 @@ Example: python docs/make_skeleton.py runs/nwucla_bigru-3f9c2a1b runs/utdmhad_bi
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from fused import STREAM, fused_table
+from page_of_runs import write
 
 from halpgraph.files import read_json
 from halpgraph.reports.markdown import markdown
 from halpgraph.reports.source import read_run
 from halpgraph.rundir import RunDir, read_metrics
 
-PAGE = Path(__file__).parent / "results" / "skeleton.md"
 Cell = dict[str, Any]
 INTRO = """# Skeletons: MoCo with and without the HaLP head
 
@@ -105,8 +104,9 @@ def curve(run: RunDir) -> list[str]:
     return lines
 
 
-def page(runs: list[RunDir]) -> str:
+def page(folders: list[Path]) -> str:
     """Return the page: overview, costs, then every run's own report."""
+    runs = [RunDir.open(folder) for folder in folders]
     parts = [INTRO, "## Overview\n", overview(runs)]
     alone = [run for run in runs if STREAM not in run.recipe["grid"]]
     for run in (run for run in runs if run not in alone):
@@ -121,14 +121,5 @@ def page(runs: list[RunDir]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def main() -> None:
-    """Write the page for the runs named on the command line."""
-    if len(sys.argv) < 2:
-        sys.exit("name the runs' folders: python docs/make_skeleton.py RUN [RUN ...]")
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page([RunDir.open(word) for word in sys.argv[1:]]), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
-
-
 if __name__ == "__main__":
-    main()
+    write("skeleton.md", page)

@@ -8,14 +8,13 @@ Example: python docs/make_three_streams.py runs/threestreams_nwucla-3f9c2a runs/
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from fused import fuse, shown
+from page_of_runs import write
 
 from halpgraph.rundir import RunDir
 
-PAGE = Path(__file__).parent / "results" / "three_streams.md"
 STREAMS = ("joint", "bone", "motion")
 WEIGHTS = {"equal": (1.0, 1.0, 1.0), "0.6 : 0.6 : 0.4": (0.6, 0.6, 0.4)}
 TOGETHER = ("crosclr", "crosclr_halp", "crosclr_b", "crosclr_b_halp", "cmd", "cmd_halp")
@@ -35,8 +34,9 @@ streams together; they are fused with equal weights.
 """
 
 
-def page(runs: list[RunDir]) -> str:
+def page(folders: list[Path]) -> str:
     """Return the page."""
+    runs = [RunDir.open(folder) for folder in folders]
     parts = [INTRO]
     for name in dict.fromkeys(_data(run) for run in runs):
         mine = [run for run in runs if _data(run) == name]
@@ -70,14 +70,5 @@ def _line(label: str, values: list[str]) -> str:
     return "| " + " | ".join([label, *values, *[""] * (5 - len(values))]) + " |"
 
 
-def main() -> None:
-    """Write the page for the runs named on the command line."""
-    if len(sys.argv) < 2:
-        sys.exit("name the runs' folders: python docs/make_three_streams.py RUN [RUN ...]")
-    text = page([RunDir.open(word) for word in sys.argv[1:]])
-    PAGE.write_text(text, encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
-
-
 if __name__ == "__main__":
-    main()
+    write("three_streams.md", page)

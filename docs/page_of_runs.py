@@ -1,0 +1,19 @@
+"""The command line of the scripts that write a page of results from finished runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write(name: str, page: Callable[[list[Path]], str]) -> None:
+    """Write ``docs/results/NAME`` for the runs named on the command line."""
+    if len(sys.argv) < 2:
+        sys.exit(f"name the runs' folders: python {Path(sys.argv[0])} RUN [RUN ...]")
+    target = RESULTS / name
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(page([Path(word) for word in sys.argv[1:]]), encoding="utf-8")
+    sys.stdout.write(f"{target}\n")

@@ -1,0 +1,107 @@
+"""Pages of results: the scripts in docs/ say of small runs what the runs say themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from halpgraph.recipe import validate
+from halpgraph.rundir import RunDir
+from halpgraph.runner import run
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "title": "Small",
+    "data": {"name": "toy", "split": "xsub", "frames": 16},
+    "views": [{"name": "crop_resize", "min_frames": 8}],
+    "encoder": {"name": "bigru", "hidden": 8, "layers": 1, "pool": "mean"},
+    "method": {"name": "moco", "bank": 64, "momentum": 0.9, "projection": 8},
+    "head": {"name": "halp", "bank": 32, "prototypes": 4, "positives": 8, "start": 1},
+    "train": {"epochs": 2, "batch_size": 64},
+    "arms": {"halp": {"label": "MoCo + HaLP"}, "moco": {"label": "MoCo", "set": {"head": None}}},
+    "control": "moco",
+    "seeds": [0, 1],
+    "evaluators": [{"name": "linear", "grid": [1.0]}, "knn"],
+    "floors": ["untrained"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _scripts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(DOCS), *sys.path])
+
+
+def go(folder: Path, **changes: Any) -> RunDir:
+    return run(validate(SMALL | changes), runs=folder, jobs=1, quiet=True)
+
+
+def accuracies(finished: RunDir, row: str, evaluator: str) -> list[float]:
+    return [
+        found["metrics"]["accuracy"]["mean"]
+        for cell in finished.scores["cells"]
+        for found in cell["rows"]
+        if (found["row"], found["evaluator"]) == (row, evaluator)
+    ]
+
+
+@pytest.mark.slow
+def test_streams_alone_together_and_over_the_epochs(tmp_path: Path) -> None:
+    import make_skeleton
+    import make_three_streams
+    from fused import fuse, gap, shown
+
+    streams = ["joint", "bone", "motion"]
+    finished = go(tmp_path, grid={"method.stream": streams})
+    alone = go(tmp_path, train=SMALL["train"] | {"monitor": 1})
+    text = make_skeleton.page([finished.path, alone.path])
+    fused = {arm: fuse(finished, arm, streams, None, "linear") for arm in ("moco", "halp")}
+    found = [one["name"] for one in fused["moco"]["members"]]
+    assert all(f":stream-{stream}/" in name for stream, name in zip(streams, found, strict=True))
+    for arm, label in (("moco", "MoCo"), ("halp", "MoCo + HaLP")):
+        (line,) = [x for x in text.splitlines() if x.startswith(f"| linear | {label} |")]
+        cells = [shown(one) for one in fused[arm]["members"]] + [f"**{shown(fused[arm])}**"]
+        assert " | ".join(cells) in line
+        assert (gap(fused["halp"], fused["moco"]) in line) == (arm == "halp")
+    assert "HaLP starts after epoch 1" in text
+    assert "| epoch | 1 | 2 |" in text
+    assert f"{100 * accuracies(alone, 'moco', 'linear')[0]:.1f}" in text
+    three = make_three_streams.page([finished.path])
+    assert f"| MoCo | {shown(fused['moco']['members'][0])} |" in three
+
+
+@pytest.mark.slow
+def test_a_search_is_told_against_its_first_row(tmp_path: Path) -> None:
+    import make_search
+
+    finished = go(
+        tmp_path,
+        head=None,
+        arms={"base": {}, "pool": {"label": "both", "set": {"encoder.pool": "mean_max"}}},
+        control="base",
+        grid={"data.split": ["inside:xsub:1", "inside:xsub:3"]},
+    )
+    text = make_search.page([finished.path])
+    base, pool = (accuracies(finished, row, "knn") for row in ("base", "pool"))
+    mean = 50 * sum(pool)
+    told = f"{mean:.1f} ({mean - 50 * sum(base):+.1f}, sd "
+    (line,) = [x for x in text.splitlines() if x.startswith("| both |")]
+    assert told in line
+    assert "`inside:xsub:1`, `inside:xsub:3`" in text
+
+
+@pytest.mark.slow
+def test_few_labels_frozen_and_tuned(tmp_path: Path) -> None:
+    import make_few_labels
+
+    shares = [0.01, 0.05, 0.1, 0.2]
+    tune = {"name": "finetune", "epochs": 2, "drops": [1], "min_frames": 8, "shares": shares}
+    finished = go(tmp_path, evaluators=[{"name": "semi", "shares": shares, "repeats": 1}, tune])
+    text = make_few_labels.page([finished.path])
+    frozen, tuned = text.split("Fine-tuned:")
+    for part, evaluator in ((frozen, "semi"), (tuned, "finetune")):
+        (line,) = [x for x in part.splitlines() if x.startswith("| MoCo |")]
+        assert f"{100 * accuracies(finished, 'moco', evaluator)[0]:.1f}" in line
