@@ -10,6 +10,7 @@ from halpgraph.rundir import RunDir
 from halpgraph.statistics import compare
 
 STREAM = "method.stream"  # a recipe's grid over it has a cell a stream
+CHOSEN = ("motion", "bone-motion", "distances")  # of all threes the best inside: search.md
 
 
 def fuse(
@@ -36,22 +37,23 @@ def gap(treatment: dict[str, Any], reference: dict[str, Any]) -> str:
 
 
 def fused_table(run: RunDir) -> list[str]:
-    """Return, for each arm and evaluator, every stream alone and all of them together."""
+    """Return, for each arm and evaluator, every stream alone, all of them together, and some."""
     recipe = run.recipe
     streams = recipe["grid"][STREAM]
     control = recipe["control"]
     treated = next(arm for arm in recipe["arms"] if arm != control)
-    lines = [
-        f"| evaluator | arm | {' | '.join(streams)} | fused | fused, HaLP minus MoCo |",
-        f"|---|---|{'--:|' * (len(streams) + 2)}",
-    ]
+    sets = [streams] + [list(CHOSEN)] * (set(CHOSEN) < set(streams))
+    heads = ["all of them", " + ".join(CHOSEN)][: len(sets)]
+    columns = [*streams, *(word for head in heads for word in (head, "HaLP minus MoCo"))]
+    lines = [f"| evaluator | arm | {' | '.join(columns)} |", f"|---|---|{'--:|' * len(columns)}"]
     for judge in ("linear", "svm", "knn"):
         if judge not in {spec["name"] for spec in recipe["evaluators"]}:
             continue
-        rows = {arm: fuse(run, arm, streams, None, judge) for arm in (control, treated)}
-        for arm, row in rows.items():
-            values = [shown(one) for one in row["members"]] + [f"**{shown(row)}**"]
-            last = gap(row, rows[control]) if arm != control else ""
+        rows = {a: [fuse(run, a, some, None, judge) for some in sets] for a in (control, treated)}
+        for arm, found in rows.items():
+            cells = [shown(one) for one in found[0]["members"]]
+            for row, reference in zip(found, rows[control], strict=True):
+                cells += [f"**{shown(row)}**", gap(row, reference) if arm != control else ""]
             label = recipe["arms"][arm]["label"] or arm
-            lines.append(f"| {judge} | {label} | {' | '.join(values)} | {last} |")
+            lines.append(f"| {judge} | {label} | {' | '.join(cells)} |")
     return lines

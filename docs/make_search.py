@@ -5,14 +5,18 @@ Example: python docs/make_search.py runs/search_nwucla-3f9c2a1b runs/search_utdm
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from page_of_runs import write
 
+from halpgraph.ensemble import ensemble
 from halpgraph.files import read_json
 from halpgraph.rundir import RunDir
+from halpgraph.streams import STREAMS
 
 METRIC = "accuracy"
 INTRO = """# Settings tried inside the training parts
@@ -28,9 +32,48 @@ first row. The recipes of `docs/results/skeleton.md` were settled by these table
 """
 
 
-def page(runs: list[Path]) -> str:
+def page(folders: list[Path]) -> str:
     """Return the page."""
-    return "\n".join([INTRO, *(line for path in runs for line in _run(RunDir.open(path)))]) + "\n"
+    runs = [RunDir.open(folder) for folder in folders]
+    parts = [line for run in runs for line in _run(run)]
+    return "\n".join([INTRO, *parts, *_threes([run for run in runs if _streams(run)])]) + "\n"
+
+
+def _streams(run: RunDir) -> dict[str, str]:
+    """Return the arm of each stream, where a run tried them all."""
+    arms = run.recipe["arms"]
+    found = {"motion": "base"} | {
+        arm.removeprefix("as_").replace("_", "-"): arm for arm in arms if arm.startswith("as_")
+    }
+    return found if set(found) == set(STREAMS) else {}
+
+
+def _threes(runs: list[RunDir]) -> list[str]:
+    """Return how well three streams do together inside, equally weighted, best mean first."""
+    if not runs:
+        return []
+    lines = [
+        "## Three streams together, inside the training parts\n",
+        "Certainties added with equal weights, as `halpgraph ensemble` does on the runs above (their "
+        "first rows and streams); mean of linear and svm over the groups left out, %.\n",
+        f"| streams | {' | '.join(run.recipe['data']['name'] for run in runs)} | mean |",
+        f"|---|{'--:|' * (len(runs) + 1)}",
+    ]
+    rows = []
+    for three in itertools.combinations(STREAMS, 3):
+        values = [_together(run, [_streams(run)[name] for name in three]) for run in runs]
+        rows.append((float(np.mean(values)), three, values))
+    for mean, three, values in sorted(rows, reverse=True):
+        cells = [f"{value:.1f}" for value in (*values, mean)]
+        lines.append(f"| {' + '.join(three)} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def _together(run: RunDir, arms: Sequence[str]) -> float:
+    cells = [cell["name"] for cell in run.scores["cells"]]
+    names = [[f"{run.path}:{cell}/{arm}" for arm in arms] for cell in cells]
+    found = [ensemble(some, None, judge) for some in names for judge in ("linear", "svm")]
+    return 100 * float(np.mean([one["metrics"][METRIC]["mean"] for one in found]))
 
 
 def _run(run: RunDir) -> list[str]:
