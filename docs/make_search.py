@@ -54,8 +54,8 @@ def _threes(runs: list[RunDir]) -> list[str]:
         return []
     lines = [
         "## Three streams together, inside the training parts\n",
-        "Certainties added with equal weights, as `halpgraph ensemble` does on the runs above (their "
-        "first rows and streams); mean of linear and svm over the groups left out, %.\n",
+        "Certainties added with equal weights, as `halpgraph ensemble` does on the runs above (first "
+        "rows and streams); mean of linear and svm over the groups left out, %.\n",
         f"| streams | {' | '.join(run.recipe['data']['name'] for run in runs)} | mean |",
         f"|---|{'--:|' * (len(runs) + 1)}",
     ]
