@@ -54,7 +54,7 @@ def _threes(runs: list[RunDir]) -> list[str]:
         return []
     lines = [
         "## Three streams together, inside the training parts\n",
-        "Certainties added with equal weights, as `halpgraph ensemble` does on the runs above (first "
+        "Certainties added with equal weights, as `halpgraph ensemble` does on these runs (first "
         "rows and streams); mean of linear and svm over the groups left out, %.\n",
         f"| streams | {' | '.join(run.recipe['data']['name'] for run in runs)} | mean |",
         f"|---|{'--:|' * (len(runs) + 1)}",
