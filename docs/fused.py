@@ -49,11 +49,12 @@ def fused_table(run: RunDir) -> list[str]:
     for judge in ("linear", "svm", "knn"):
         if judge not in {spec["name"] for spec in recipe["evaluators"]}:
             continue
-        rows = {a: [fuse(run, a, some, None, judge) for some in sets] for a in (control, treated)}
+        arms = ["untrained"] * ("untrained" in recipe["floors"]) + [control, treated]
+        rows = {arm: [fuse(run, arm, some, None, judge) for some in sets] for arm in arms}
         for arm, found in rows.items():
             cells = [shown(one) for one in found[0]["members"]]
             for row, reference in zip(found, rows[control], strict=True):
-                cells += [f"**{shown(row)}**", gap(row, reference) if arm != control else ""]
-            label = recipe["arms"][arm]["label"] or arm
+                cells += [f"**{shown(row)}**", gap(row, reference) if arm == treated else ""]
+            label = recipe["arms"].get(arm, {"label": "Untrained encoder"})["label"] or arm
             lines.append(f"| {judge} | {label} | {' | '.join(cells)} |")
     return lines

@@ -20,8 +20,11 @@ from halpgraph.errors import UserError, did_you_mean
 from halpgraph.evaluators._nested import Outcome, metrics
 from halpgraph.files import read_json
 from halpgraph.judging import evaluator_keys
+from halpgraph.pose_floors import POSE_FLOORS
 from halpgraph.rundir import RunDir
 from halpgraph.statistics import compare, summarise
+
+EMBEDDED = ("untrained", *POSE_FLOORS)  # floors that are judged as embeddings are
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,8 @@ def ensemble(
 
     Args:
         names: ``RUN``, ``RUN:ARM`` or ``RUN:CELL/ARM``, two or more in all; a ``*`` in CELL or ARM
-            stands for all that fit, as in ``RUN:stream-*/moco``.
+            stands for all arms that fit, as in ``RUN:stream-*/moco``. ARM may be a floor that has
+            embeddings, too, such as ``untrained``.
         weights: one a member; equal ones where left out; ``search`` looks for them, seed by seed,
             in the training part alone (see the evaluator ``ensemble``).
         evaluator: whose certainties; by default the first of the first run.
@@ -181,7 +185,7 @@ def _refuse(name: str, other: str, why: str) -> None:
 
 
 def member(text: str) -> Member:
-    """Find a member by ``RUN``, ``RUN:ARM`` or ``RUN:CELL/ARM``.
+    """Find a member by ``RUN``, ``RUN:ARM`` or ``RUN:CELL/ARM``; ARM may be a floor that embeds.
 
     Raises:
         UserError: no finished run there, no such arm or cell, or several to choose from.
@@ -193,8 +197,14 @@ def member(text: str) -> Member:
     wanted, _, arm = row.rpartition("/")
     cells = sorted(found.parent.name for found in folder.path.glob("*/data.json"))
     cell = _one_of(wanted, cells, text, "CELL/ARM")
-    arm = _one_of(arm, list(recipe["arms"]), text, "ARM")
-    folders = {int(seed): folder.job(cell, arm, seed) for seed in recipe["seeds"]}
+    floors = [name for name in recipe["floors"] if name in EMBEDDED]
+    known = list(recipe["arms"]) + (floors if arm else [])
+    arm, seeds = _one_of(arm, known, text, "ARM"), recipe["seeds"]
+    if arm in recipe["arms"]:
+        places = [folder.job(cell, arm, seed) for seed in seeds]
+    else:
+        places = folder.floor_seeds(cell, arm, seeds, read_json(folder.path / cell / "data.json"))
+    folders = {int(seed): place for seed, place in zip(seeds, places, strict=True)}
     keys = list(evaluator_keys(recipe["evaluators"]))
     return Member(f"{folder.path.name}:{cell}/{arm}", folders, keys, recipe, cell)
 
@@ -207,7 +217,8 @@ def _expanded(text: str) -> list[str]:
     folder = RunDir.open(path)
     wanted, _, arm = row.rpartition("/")
     cells = sorted(found.parent.name for found in folder.path.glob("*/data.json"))
-    there = {cell: [f"{cell}/{name}" for name in folder.recipe["arms"]] for cell in cells}
+    arms = [*folder.recipe["arms"], *([arm] if arm in EMBEDDED else [])]
+    there = {cell: [f"{cell}/{name}" for name in arms] for cell in cells}
     pattern = f"{wanted or '*'}/{arm or '*'}"
     known = [name for names in there.values() for name in names]
     fitting = [name for name in known if fnmatchcase(name, pattern)]

@@ -132,6 +132,18 @@ def test_a_star_stands_for_all_that_fit(finished: RunDir, pattern: str) -> None:
     assert ensemble([f"{finished.path}:{pattern}"]) == written
 
 
+def test_a_floor_may_be_a_member(finished: RunDir) -> None:
+    found = ensemble([f"{finished.path}:halp", f"{finished.path}:sm*/untrained"], None, "linear")
+    (told,) = [
+        row["metrics"]["accuracy"]["mean"]
+        for row in finished.scores["cells"][0]["rows"]
+        if (row["row"], row["evaluator"]) == ("untrained", "linear")
+    ]
+    assert found["members"][1]["metrics"]["accuracy"]["mean"] == pytest.approx(told)
+    with pytest.raises(UserError, match="pose is not there"):
+        ensemble([f"{finished.path}:halp", f"{finished.path}:pose"])
+
+
 def test_the_command(finished: RunDir) -> None:
     names = [f"{finished.path}:halp", f"{finished.path}:graphcl"]
     said = CliRunner().invoke(app, ["ensemble", *names, "--weights", "0.6,0.4"])
