@@ -33,6 +33,9 @@ about 2 points (464 and 430 clips).
 """
 CURVES = """1-NN accuracy inside the training part, mean over the seeds, %: each training clip is
 judged by those of other views or subjects (`train.monitor`). Nothing was chosen by it."""
+SPENT = """Two cores, which did other work beside some of the runs, so that wall times are upper
+bounds; a run that had the machine for itself takes half its CPU time.
+"""
 
 
 def overview(runs: list[RunDir]) -> str:
@@ -112,7 +115,7 @@ def page(folders: list[Path]) -> str:
     for run in (run for run in runs if run not in alone):
         parts += [f"\n## {run.recipe['name']}: streams fused, equal weights\n", *fused_table(run)]
     parts += ["\n## Over the epochs\n", CURVES, *(line for run in alone for line in curve(run))]
-    parts += ["\n## Time and memory\n", costs(runs)]
+    parts += ["\n## Time and memory\n", SPENT, costs(runs)]
     for run in alone:
         report = markdown(read_run(run.path))
         report = re.sub(r"^- Found in: .*\n", "", report, flags=re.MULTILINE)
