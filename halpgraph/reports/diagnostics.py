@@ -68,11 +68,9 @@ def _looks(cell: Cell, histories: dict[str, list[History]]) -> Figure | None:
     shade, many = colours(cell), []
     for arm, runs in histories.items():
         seen = [[entry for entry in history if "inside" in entry] for history in runs]
-        many.append(series(cell.label(arm), seen, lambda entry: entry["inside"], shade[arm]))
+        many.append(series(cell.label(arm), seen, lambda entry: 100 * entry["inside"], shade[arm]))
     note = "Labels of the training part alone, each clip judged by other groups; chooses nothing."
-    return line_chart(
-        "1-NN accuracy inside the training part", many, "share", note=note, seeds=True
-    )
+    return line_chart("1-NN accuracy inside the training part", many, "%", note=note, seeds=True)
 
 
 def _histories(cell: Cell) -> dict[str, list[History]]:
