@@ -51,10 +51,11 @@ def verdicts(cell: Cell) -> list[Verdict]:
     pairs = [(row, _verdict(cell, row, len(rows) <= MANY)) for row in rows]
     found = [one for _, one in pairs]
     if len(rows) > MANY:
-        bare = [row for row, one in pairs if one.tone == "unknown"]
+        bare = {id(row): row for row, one in pairs if one.tone == "unknown" and _gap(cell, row)}
         if len(bare) > 1:
-            found = [one for one in found if one.tone != "unknown"]
-            found += [Verdict(cell.name, cell.title, "unknown", _untested(cell, bare), "")]
+            found = [one for row, one in pairs if id(row) not in bare]
+            text = _untested(cell, list(bare.values()))
+            found.append(Verdict(cell.name, cell.title, "unknown", text, ""))
         found.insert(0, Verdict(cell.name, cell.title, "unknown", _all_and_floor(cell, rows), ""))
     nothing = "no arm was trained."
     if cell.data.get("num_classes") == 0:
@@ -123,16 +124,19 @@ def _alone(main: Row, control: Row | None, metric: str) -> str:
 
 def _untested(cell: Cell, rows: Sequence[Row]) -> str:
     """Say in one sentence how far each row lies from its control where nothing could be tested."""
-    metric = primary(cell)
     said: dict[str, list[str]] = {}
     for row in rows:
-        control = control_of(cell, row)
-        found = difference(cell, row, control, metric) or {}
-        gap = points(found["mean"], metric) if is_number(found.get("mean")) else "not measured"
-        whose = label_of(control) if control is not None and control is not row else "no control"
-        said.setdefault(whose, []).append(f"{label_of(row)} {gap}")
+        whose = label_of(control_of(cell, row) or row)
+        said.setdefault(whose, []).append(f"{label_of(row)} {_gap(cell, row)}")
     each = "; ".join(f"to {whose}: {', '.join(gaps)}" for whose, gaps in said.items())
-    return f"differences measured, not tested{folds_of(rows[0], metric)}, {each}."
+    return f"differences measured, not tested{folds_of(rows[0], primary(cell))}, {each}."
+
+
+def _gap(cell: Cell, row: Row) -> str:
+    """Return how far a row lies from its control, in points; nothing where it was not measured."""
+    metric = primary(cell)
+    found = difference(cell, row, control_of(cell, row), metric) or {}
+    return points(found["mean"], metric) if is_number(found.get("mean")) else ""
 
 
 def _all_and_floor(cell: Cell, rows: Sequence[Row]) -> str:
