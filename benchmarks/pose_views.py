@@ -35,7 +35,8 @@ from halpgraph.batch import split_batch
 from halpgraph.data.skeletons import SkeletonStore
 from halpgraph.device import keep_memory
 from halpgraph.layout import get_layout
-from halpgraph.pose import cut, linear
+from halpgraph.linear import linear
+from halpgraph.pose import cut
 from halpgraph.registry import views
 
 LONGEST, JOINTS, BODIES, FRAMES, CORRUPTED = 300, 25, 2, 64, 15

@@ -12,7 +12,8 @@ A skeleton batch is a PyG ``Batch`` as told in ``batch.py`` with
   ``batch.node_features`` writes the poses out as ``[N, T * C]`` for graph encoders.
 
 Before a clip is cut and resampled it is *raw*: T is 0, ``frames [S, C, V]`` are all frames of the
-store (shared, never copied) and ``start [R]`` says where each body's begin.
+store (shared, never copied) and ``start [R]`` says where each body's begin. A window may be
+chosen before it is cut (``window``), so that what comes next can be done in the same pass.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ import copy
 from functools import lru_cache
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.batch import make_batch
 from halpgraph.layout import Layout
+from halpgraph.linear import linear
+from halpgraph.resample import resample, resample_by
 
 WINDOW = 0.95  # of a clip, its middle, is what embeddings are made of
-TABLE = 1024  # frames; of shorter windows it is known once and for all how they are resampled
-_RAW = frozenset({"frames", "start", "origin", "turn", "target"})  # what only raw batches have
+_RAW = frozenset(
+    {"frames", "start", "origin", "turn", "target", "window"}
+)  # what only raw batches have
 
 
 @lru_cache(maxsize=64)
@@ -138,7 +141,14 @@ def centre_window(num_frames: Tensor, window: float = WINDOW) -> tuple[Tensor, T
     return begin, num_frames - 2 * begin
 
 
-def cut(batch: Batch, begin: Tensor, length: Tensor, frames: int) -> Batch:
+def cut(
+    batch: Batch,
+    begin: Tensor,
+    length: Tensor,
+    frames: int,
+    matrix: Tensor | None = None,
+    hit: Tensor | None = None,
+) -> Batch:
     """Cut a window out of every raw clip and resample it: one gather and one lerp for the batch.
 
     Linear in time with half-pixel centres, as ``interpolate(align_corners=False)`` does it.
@@ -148,63 +158,48 @@ def cut(batch: Batch, begin: Tensor, length: Tensor, frames: int) -> Batch:
         begin: first frame of each window.
         length: frames of each window, 1 or more.
         frames: T, what they are resampled to.
+        matrix: what the poses are multiplied by then, if by anything; see ``linear``.
+        hit: which joints of them.
 
-    Shapes: begin, length [B] (int64).
+    Shapes: begin, length [B] (int64), matrix [R, C, C] or [R, C, C, 1 or V], hit [R, V].
     """
     there = batch.keys()
     begin, length = by_body(batch, begin, length)  # [R]
-    pose = resample(batch.frames, batch.start + begin, length, frames)
-    if "turn" in there:
-        pose = place(pose, *by_body(batch, batch.origin, batch.turn))
+    window = (batch.frames, batch.start + begin, length, frames)
+    if matrix is None or "turn" in there:
+        pose = resample(*window)
+        if "turn" in there:
+            pose = place(pose, *by_body(batch, batch.origin, batch.turn))
+        pose = pose if matrix is None else linear(pose, matrix, hit)
+    else:
+        pose = resample_by(*window, matrix, hit)
     out = with_pose(batch, pose)
     for name in _RAW.intersection(there):
         del out[name]
     return out
 
 
-def resample(frames: Tensor, first: Tensor, length: Tensor, count: int) -> Tensor:
-    """Return ``count`` frames of each window, linearly interpolated.
+def windowed(batch: Batch, begin: Tensor, length: Tensor, frames: int) -> Batch:
+    """Return a raw batch that will be cut at these windows: ``cut`` put off.
 
-    Shapes: frames [S, C, V], first, length [R] -> [R, count, C, V].
+    Shapes: begin, length [B] (int64).
     """
-    rows, weights = _windows(length, count)
-    rows = rows.add_(first[:, None, None]).view(-1, 2)
-    weights = weights.view(-1, 2)
-    flat = frames.reshape(frames.size(0), -1)  # [S, C * V]
-    if flat.dtype == torch.float32:
-        out = F.embedding_bag(rows, flat, per_sample_weights=weights, mode="sum")
-    else:
-        out = flat.index_select(0, rows[:, 0]).float()
-        out.lerp_(flat.index_select(0, rows[:, 1]).float(), weights[:, 1:])
-    return out.view(first.numel(), count, frames.size(1), frames.size(2))
+    out = copy.copy(batch)
+    out._store["window"], out._store["target"] = (begin, length), frames
+    return out
 
 
-def _windows(length: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the two frames of a window that each of ``count`` frames lies between, and its shares.
-
-    Shapes: [R] -> [R, count, 2] twice, in memory of their own.
-    """
-    if length.device.type != "cpu" or not length.numel() or int(length.max()) >= TABLE:
-        return _between(length, count)
-    rows, weights = _table(count)
-    return rows.index_select(0, length), weights.index_select(0, length)
+def has_window(batch: Batch) -> bool:
+    """Tell whether a batch is raw, but knows where it will be cut."""
+    return "window" in batch
 
 
-@lru_cache(maxsize=4)
-def _table(count: int) -> tuple[Tensor, Tensor]:
-    """Return what ``_between`` says of all short windows: looking up costs less than reckoning."""
-    return _between(torch.arange(TABLE), count)
-
-
-def _between(length: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    scale = (length / count)[:, None]  # [R, 1]
-    at = torch.arange(count, device=length.device, dtype=scale.dtype)
-    at = ((at + 0.5) * scale - 0.5).clamp_min_(0)  # [R, count]
-    low = at.floor()
-    share = at - low
-    low = low.long()
-    high = torch.minimum(low + 1, length[:, None] - 1)
-    return torch.stack([low, high], dim=2), torch.stack([1 - share, share], dim=2)
+def window_of(batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return where a raw batch is to be cut: its window, or the middle. Shapes: [B], [B]."""
+    found: tuple[Tensor, Tensor] = (
+        batch.window if has_window(batch) else centre_window(batch.num_frames)
+    )
+    return found
 
 
 def place(pose: Tensor, origin: Tensor, turn: Tensor) -> Tensor:
@@ -221,52 +216,6 @@ def place(pose: Tensor, origin: Tensor, turn: Tensor) -> Tensor:
     return moved if space == pose.size(2) else torch.cat([moved, pose[:, :, space:]], 2)
 
 
-def linear(pose: Tensor, matrix: Tensor, hit: Tensor | None = None) -> Tensor:
-    """Return ``p @ matrix`` for every joint, a matrix a body or one for each of its joints.
-
-    What a plane gets from itself, from the next plane, and from the one after it, is added for all
-    planes at once, so that little more is done than reading and writing.
-
-    Args:
-        pose: what is multiplied.
-        matrix: by what.
-        hit: which joints; all of them without it.
-
-    Shapes: pose [R, T, S, V], matrix [R, S, S] or [R, S, S, V], hit [R, V] -> [R, T, S, V].
-    """
-    space, joints = pose.shape[2:]
-    matrix = matrix.flatten(1, 2)  # [R, S * S] or [R, S * S, V]
-    matrix = matrix if matrix.dim() == 3 else matrix[..., None]
-    matrix = matrix.index_select(1, _steps(space, pose.device))
-    if hit is not None:
-        matrix = torch.where(hit[:, None], matrix, _itself(space, pose.device))
-    matrix = matrix.expand(-1, -1, joints)
-    weights = matrix.reshape(-1, space, 1, space * joints).unbind(1)  # S of [R, 1, S * V]
-    flat = pose.flatten(2)  # [R, T, S * V]
-    out = flat * weights[0]
-    for step in range(1, space):
-        after, rest = step * joints, (space - step) * joints
-        out[..., :rest].addcmul_(flat[..., after:], weights[step][..., :rest])
-        out[..., rest:].addcmul_(flat[..., :after], weights[step][..., rest:])
-    return out.view(pose.shape)
-
-
-@lru_cache(maxsize=16)
-def _steps(space: int, device: torch.device) -> Tensor:
-    """Return where, in a matrix, is what each plane gets from itself, from the next, and so on."""
-    plane = torch.arange(space)
-    at = (plane[:, None] + plane) % space * space + plane  # [steps, planes]
-    return at.view(-1).to(device)
-
-
-@lru_cache(maxsize=16)
-def _itself(space: int, device: torch.device) -> Tensor:
-    """Return the identity in the order of ``_steps``. Shapes: [1, S * S, 1]."""
-    return torch.eye(space, device=device).view(1, -1, 1)[:, _steps(space, device)]
-
-
 def sampled(batch: Batch) -> Batch:
-    """Return a raw batch's middle, resampled to the T it asks for; any other batch as it is."""
-    if not is_raw(batch):
-        return batch
-    return cut(batch, *centre_window(batch.num_frames), int(batch.target))
+    """Return a raw batch cut at its window, or in its middle; any other batch as it is."""
+    return cut(batch, *window_of(batch), int(batch.target)) if is_raw(batch) else batch

@@ -12,6 +12,7 @@ from torch_geometric.data import Batch
 
 from halpgraph.contracts import View
 from halpgraph.errors import UserError
+from halpgraph.pose import has_window, sampled
 from halpgraph.registry import views
 from halpgraph.views._edit import Edit, apply
 
@@ -26,7 +27,8 @@ class GraphView(View):
 
     def forward(self, batch: Batch, generator: Generator | None = None) -> Batch:
         """Return the batch with every graph changed."""
-        return self.change(batch, None, generator)
+        out = self.change(batch, None, generator)
+        return sampled(out) if has_window(out) else out
 
     @abstractmethod
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:

@@ -17,7 +17,8 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.layout import Layout
-from halpgraph.pose import by_body, clip_of_body, linear, sampled, with_pose
+from halpgraph.linear import linear
+from halpgraph.pose import by_body, clip_of_body, cut, is_raw, sampled, window_of, with_pose
 from halpgraph.views._base import GraphView
 
 
@@ -80,7 +81,7 @@ class LinearView(GraphView):
         its confidence too; other channels than coordinates are left alone.
 
         Args:
-            batch: cut and resampled, for its layout and number of clips.
+            batch: for its layout and number of clips; its poses may not be cut yet.
             generator: source of every draw, on the device of the batch.
 
         Shapes: [B, S, S, 1] or [B, S, S, V].
@@ -112,8 +113,7 @@ def multiply(
     """
     for view, _ in parts:
         view.refuse(batch)
-    batch = sampled(batch)
-    pose, total, hit = batch.pose, unchanged(batch), None
+    total, hit = unchanged(batch), None
     for view, chosen in parts:
         mine = lucky(batch, view.p, chosen, generator)
         matrix, joints = view.parted(batch, generator)
@@ -128,6 +128,10 @@ def multiply(
     total, *rest = by_body(batch, total, *([] if hit is None else [hit]))  # [R, S, S, 1 or V]
     hit = rest[0] if rest else None  # [R, V]
     layout: Layout = batch.layout
+    if is_raw(batch) and not layout.score:
+        return cut(batch, *window_of(batch), int(batch.target), total, hit)
+    batch = sampled(batch)
+    pose: Tensor = batch.pose
     if not layout.score:
         return with_pose(batch, linear(pose, total, hit))
     stays = (total != 0).flatten(1, 2).any(1)  # [R, 1 or V]

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.errors import UserError
-from halpgraph.pose import centre_window, cut, is_raw
+from halpgraph.pose import centre_window, has_window, is_raw, windowed
 from halpgraph.registry import views
 from halpgraph.views._base import GraphView
 from halpgraph.views._pose import draw, ordered
@@ -47,9 +47,12 @@ class CropResize(GraphView):
         self.ratio, self.min_frames, self.frames = ratio, min_frames, frames
 
     def change(self, batch: Batch, chosen: Tensor | None, generator: Generator | None) -> Batch:
-        """Cut the chosen clips at random and the others in their middle."""
+        """Choose windows: of the chosen clips at random, of the others in their middle.
+
+        What comes next cuts them, or does so while it does its own.
+        """
         self.refuse(batch)
-        if not is_raw(batch):
+        if not is_raw(batch) or has_window(batch):
             raise UserError("views.crop_resize: the clips are cut already; it must come first")
         n = batch.num_frames
         length = share(n, draw(batch, generator, ends=self.ratio)).clamp_min_(self.min_frames)
@@ -59,4 +62,4 @@ class CropResize(GraphView):
             middle = centre_window(n)
             begin = torch.where(chosen, begin, middle[0])
             length = torch.where(chosen, length, middle[1])
-        return cut(batch, begin, length, self.frames or int(batch.target))
+        return windowed(batch, begin, length, self.frames or int(batch.target))

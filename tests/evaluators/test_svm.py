@@ -224,18 +224,6 @@ class TestEveryEvaluator:
             self.build(name)(np.ones((10, 2)), np.zeros(10, int), [], 0)
 
 
-def test_no_compiler_and_broken_compilers_fall_back(monkeypatch, tmp_path):
-    monkeypatch.setenv("HALPGRAPH_CACHE", str(tmp_path))
-    broken = tmp_path / "cc"
-    broken.write_text("#!/bin/sh\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("CC", str(broken))
-    assert _native.library.__wrapped__() is None
-    assert list((tmp_path / "native").iterdir()) == []
-    monkeypatch.setenv("HALPGRAPH_NATIVE", "0")
-    assert _native.library.__wrapped__() is None
-
-
 def test_settings_are_validated():
     for spec in ({"kernel": "poly"}, {"grid": []}, {"grid": [0.0]}, {"inner": 1}, {"tol": 0}):
         with pytest.raises(UserError):

@@ -14,8 +14,9 @@ from toy import check_batch, toy_poses
 
 from halpgraph.batch import split_batch
 from halpgraph.errors import UserError
-from halpgraph.pose import TABLE, clip_of_body, cut, resample, sampled
+from halpgraph.pose import clip_of_body, cut, sampled, windowed
 from halpgraph.registry import views
+from halpgraph.resample import TABLE, resample
 
 CHOICE = {"name": "choice", "of": ["joint_mask", "shear"]}
 
@@ -113,9 +114,9 @@ def windows(batch: Any, monkeypatch: pytest.MonkeyPatch, seeds: int, **spec: Any
 
     def watched(batch: Any, begin: Any, length: Any, frames: int) -> Any:
         seen.append((begin, length))
-        return cut(batch, begin, length, frames)
+        return windowed(batch, begin, length, frames)
 
-    monkeypatch.setattr("halpgraph.views.crop_resize.cut", watched)
+    monkeypatch.setattr("halpgraph.views.crop_resize.windowed", watched)
     view = views.build({"name": "crop_resize", **spec})
     for seed in range(seeds):
         view(batch, seeded(seed))
@@ -169,13 +170,16 @@ def test_chosen_frames_and_what_is_left_of_raw() -> None:
     before = copy.copy(batch)
     view = views.build({"name": "crop_resize", "min_frames": 2, "frames": 9})
     chosen = torch.arange(36) % 2 == 0
-    out = view.change(batch, chosen, seeded())
+    waiting = view.change(batch, chosen, seeded())
+    assert waiting.pose.size(1) == 0  # chosen, not yet cut
+    assert "window" not in batch
+    out = sampled(waiting)
     assert out.pose.shape == (48, 9, 3, 20)
     body = chosen[clip_of_body(batch)]
     batch.target = 9
     assert torch.equal(out.pose[~body], sampled(batch).pose[~body])
     assert not torch.equal(out.pose[body], sampled(batch).pose[body])
-    assert not {"frames", "start", "target", "origin", "turn"} & set(out.keys())
+    assert not {"frames", "start", "target", "origin", "turn", "window"} & set(out.keys())
     assert batch.frames is before.frames
 
 
@@ -183,9 +187,9 @@ def test_it_must_come_first() -> None:
     for batch in (toy_poses(), sampled(raw())):
         with pytest.raises(UserError, match="it must come first"):
             views.build("crop_resize")(batch, seeded())
-    late = {"name": "compose", "of": ["shear", "crop_resize"]}
-    with pytest.raises(UserError, match="it must come first"):
-        views.build(late)(raw(), seeded())
+    for parts in (["shear", "crop_resize"], ["crop_resize", "crop_resize"]):
+        with pytest.raises(UserError, match="it must come first"):
+            views.build({"name": "compose", "of": parts})(raw(), seeded())
 
 
 def test_halp_from_raw_clips() -> None:
