@@ -10,10 +10,17 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def write(name: str, page: Callable[[list[Path]], str]) -> None:
-    """Write ``docs/results/NAME`` for the runs named on the command line."""
-    if len(sys.argv) < 2:
-        sys.exit(f"name the runs' folders: python {Path(sys.argv[0])} RUN [RUN ...]")
+    """Write ``docs/results/NAME`` for the runs named on the command line.
+
+    A first word that ends in ``.md`` is the name of another page, so that runs of later days need
+    not be put beside those of earlier ones.
+    """
+    words = sys.argv[1:]
+    if words and words[0].endswith(".md"):
+        name = words.pop(0)
+    if not words:
+        sys.exit(f"name the runs' folders: python {Path(sys.argv[0])} [PAGE.md] RUN [RUN ...]")
     target = RESULTS / name
     target.parent.mkdir(exist_ok=True)
-    target.write_text(page([Path(word) for word in sys.argv[1:]]), encoding="utf-8")
+    target.write_text(page([Path(word) for word in words]), encoding="utf-8")
     sys.stdout.write(f"{target}\n")
