@@ -25,7 +25,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder
-from halpgraph.device import threads
+from halpgraph.device import no_denormals, threads
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
 from halpgraph.recipe import Recipe
@@ -124,13 +124,14 @@ def main() -> None:
     parser.add_argument("--recipes", nargs="+", default=["family_nwucla"])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--data", default=None, help="where data sets are looked for first")
+    parser.add_argument("--set", nargs="+", default=[], help="settings changed, as KEY=VALUE")
     asked = parser.parse_args()
     out = sys.stdout
     out.write("| recipe, method | passes with + without gradient | passes, ms | step, ms ")
     out.write("| step / passes | s an epoch |\n|---|--:|--:|--:|--:|--:|\n")
-    with threads(1):
+    with threads(1), no_denormals():
         for name in asked.recipes:
-            (cell,) = prepare(read_and_validate(name), asked.data)
+            (cell,) = prepare(read_and_validate(name, asked.set), asked.data)
             for arm in cell.recipe.arms:
                 made = cell.recipe.arm(arm)
                 if made.head is not None:

@@ -20,7 +20,7 @@ from halpgraph.batch import split_batch
 from halpgraph.building import build_head, build_method, build_views
 from halpgraph.contracts import Method
 from halpgraph.data.dataset import Store
-from halpgraph.device import autocast, generators, keep_memory, pick_device
+from halpgraph.device import autocast, generators, keep_memory, no_denormals, pick_device
 from halpgraph.errors import RunError, UserError
 from halpgraph.optimisers import Stepper, all_finite, make_optimizer
 from halpgraph.recipe import Recipe
@@ -91,10 +91,11 @@ class Trainer:
         self._schedule()
         sums: dict[str, Tensor] = {}
         steps = 0
-        for views in self._view_batches():
-            for name, term in self._step(views).items():
-                sums[name] = sums[name] + term if name in sums else term
-            steps += 1
+        with no_denormals():
+            for views in self._view_batches():
+                for name, term in self._step(views).items():
+                    sums[name] = sums[name] + term if name in sums else term
+                steps += 1
         terms = {name: float(total) / steps for name, total in sums.items()}
         loss = math.fsum(terms.values())
         self._refuse_nonsense(loss, terms)

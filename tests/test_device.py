@@ -7,10 +7,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from halpgraph.device import no_denormals
 
 COUNT = """
 import resource, sys, torch
-from halpgraph.device import keep_memory
+from halpgraph.device import keep_memory, no_denormals
 torch.set_num_threads(1)
 if sys.argv[1] == "kept":
     keep_memory()
@@ -41,3 +44,24 @@ def test_pages_are_fetched_once() -> None:
     if without < 50_000:
         pytest.skip("another allocator than glibc's, or told otherwise, or huge pages")
     assert faults("kept") < without / 4, "40 times 64 megabytes are 650,000 pages"
+
+
+def denormal() -> float:
+    """Return what a tenth of 1e-38 is here, forward and as a gradient."""
+    x = torch.ones(1, requires_grad=True)
+    (x * 1e-30 * 1e-10).backward()
+    assert x.grad is not None
+    assert (torch.full((1,), 1e-38) * 0.1).item() in (0, pytest.approx(1e-39, rel=1e-3))
+    return float(x.grad)
+
+
+def test_denormals_are_zero_inside_alone() -> None:
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this processor cannot")
+    assert 0 < denormal() < 1e-39
+    with no_denormals():
+        assert denormal() == 0
+        with no_denormals():
+            assert denormal() == 0
+        assert denormal() == 0  # the inner one goes back to what it found
+    assert 0 < denormal() < 1e-39
