@@ -1,4 +1,4 @@
-"""Memory that tensors give back stays with the process."""
+"""Memory that tensors give back stays with the process; numbers next to nothing are nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from halpgraph.device import no_denormals
 
 COUNT = """
 import resource, sys, torch
-from halpgraph.device import keep_memory, no_denormals
+from halpgraph.device import keep_memory
 torch.set_num_threads(1)
 if sys.argv[1] == "kept":
     keep_memory()
