@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch_geometric.data import Batch
 
+from halpgraph.cells import Cells, cells_suit
 from halpgraph.contracts import Encoder, Features
-from halpgraph.encoders._pair import PairOfCells, pairs_suit
 from halpgraph.encoders._poses import checked
 from halpgraph.layout import Layout
 from halpgraph.persons import beside
@@ -89,11 +89,11 @@ class BiGRU(Encoder):
         """Return the outputs of two forward-time cells a layer. Shapes: [T, B, I] -> [T, B, D]."""
         cells: list[list[Tensor]] = self.gru.all_weights  # type: ignore[assignment]
         zero = x.new_zeros(1, x.size(1), self.gru.hidden_size)
-        side_by_side = pairs_suit(x, cells[0][0])
+        side_by_side = cells_suit(x, cells[0][0])
         for layer in range(self.gru.num_layers):
             pair = cells[2 * layer : 2 * layer + 2]
             if side_by_side:
-                x = PairOfCells.apply(x, *map(torch.stack, zip(*pair, strict=True)))
+                x = Cells.apply(x, *map(torch.stack, zip(*pair, strict=True)))
                 continue
             outs = [torch.gru(x, zero, c, True, 1, 0.0, self.training, False, False) for c in pair]
             x = torch.cat([out for out, _ in outs], dim=2)  # [T, B, D]

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch_geometric.data import Batch
 
+from halpgraph.cells import whole
 from halpgraph.contracts import About, Encoder, Method
 from halpgraph.errors import UserError
 from halpgraph.persons import beside, there
@@ -70,10 +71,12 @@ class Decoder(nn.Module):
 
     def forward(self, feature: Tensor, frames: int, given: Tensor | None = None) -> Tensor:
         """Return the frames. Shapes: feature [B, D], given [T, B, out] -> [T, B, out]."""
-        x = self.enter(feature).expand(frames, -1, -1)
-        if self.read is not None:
-            x = x + self.read(given)
-        told: Tensor = self.leave(self.gru(x)[0])
+        x = self.enter(feature)[None]  # [1, B, hidden]
+        if self.read is None:
+            found = whole(self.gru, x, frames)
+        else:
+            found = whole(self.gru, x + self.read(given))
+        told: Tensor = self.leave(found)
         return told
 
 

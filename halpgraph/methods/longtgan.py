@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch_geometric.data import Batch
 
 from halpgraph.adversary import judged
+from halpgraph.cells import whole
 from halpgraph.contracts import About, Encoder, Method, Step
 from halpgraph.draws import Draws
 from halpgraph.methods._regenerate import (
@@ -137,7 +138,7 @@ class Judge(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """Return a logit a clip. Shapes: [T, B, width] -> [B]."""
-        logits: Tensor = self.leave(self.gru(frames)[0][-1])[:, 0]
+        logits: Tensor = self.leave(whole(self.gru, frames)[-1])[:, 0]
         return logits
 
 

@@ -1,11 +1,11 @@
-"""Two GRU cells of one layer that read the same input, forward in time, stepped side by side."""
+"""GRU cells of one layer that read the same input, forward in time, stepped side by side."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
@@ -16,8 +16,8 @@ _tanh_back = torch.ops.aten.tanh_backward.grad_input
 _sigmoid_back = torch.ops.aten.sigmoid_backward.grad_input
 
 
-def pairs_suit(x: Tensor, weight: Tensor) -> bool:
-    """Tell whether ``PairOfCells`` is to be used: in training on a CPU, and without autocast.
+def cells_suit(x: Tensor, weight: Tensor) -> bool:
+    """Tell whether ``Cells`` is to be used: in training on a CPU, and without autocast.
 
     Elsewhere PyTorch's own GRU does as well or better.
     """
@@ -27,15 +27,16 @@ def pairs_suit(x: Tensor, weight: Tensor) -> bool:
 
 
 def _groups(w_rec: Tensor) -> list[slice]:
-    """Return which cells are stepped together: both, if the caches hold the weights of both."""
-    both = w_rec.numel() * w_rec.element_size() <= CACHED
-    return [slice(0, 2)] if both else [slice(0, 1), slice(1, 2)]
+    """Return which cells are stepped together: all, if the caches hold the weights of all."""
+    if w_rec.numel() * w_rec.element_size() <= CACHED:
+        return [slice(0, len(w_rec))]
+    return [slice(cell, cell + 1) for cell in range(len(w_rec))]
 
 
-class PairOfCells(Function):
-    """A layer of two GRU cells: what is not recurrent is one large product, before or after.
+class Cells(Function):
+    """A layer of n GRU cells: what is not recurrent is one large product, before or after.
 
-    Each step is one product of both cells and a few operations in place, on what is in the caches.
+    Each step is one product of all cells and a few operations in place, on what is in the caches.
     Float32 or float64 on a CPU; slopes have no slopes of their own.
 
     Reference: Cho et al., EMNLP 2014, https://arxiv.org/abs/1406.1078, with the reset gate behind
@@ -44,23 +45,34 @@ class PairOfCells(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w_in: Tensor, w_rec: Tensor, b_in: Tensor, b_rec: Tensor
+        ctx: Any,
+        x: Tensor,
+        w_in: Tensor,
+        w_rec: Tensor,
+        b_in: Tensor,
+        b_rec: Tensor,
+        frames: int | None = None,
     ) -> Tensor:
-        """Return the outputs of both cells side by side, from a state of zeros.
+        """Return the outputs of all cells side by side, from a state of zeros.
 
-        Gates lie in PyTorch's order: reset, update, new.
+        Gates lie in PyTorch's order: reset, update, new. With ``frames`` one frame is read again
+        and again, and multiplied once.
 
-        Shapes: x [T, B, I], w_in [2, 3H, I], w_rec [2, 3H, H], b_in, b_rec [2, 3H] -> [T, B, 2H].
+        Shapes: x [T, B, I] (T = 1 with frames), w_in [n, 3H, I], w_rec [n, 3H, H],
+        b_in, b_rec [n, 3H] -> [T, B, nH].
         """
-        (frames, clips, _), hidden = x.shape, w_rec.size(2)
-        rows, two = x.reshape(frames * clips, -1), 2 * hidden
-        gates = x.new_empty(2, frames, clips, 3 * hidden)
-        for cell, weight in zip(gates.flatten(1, 2), w_in, strict=True):
+        (given, clips, _), (many, _, hidden) = x.shape, w_rec.shape
+        length = frames or given
+        rows, two = x.reshape(given * clips, -1), 2 * hidden
+        gates = x.new_empty(many, length, clips, 3 * hidden)
+        for cell, weight in zip(gates[:, :given].flatten(1, 2), w_in, strict=True):
             torch.mm(rows, weight.t(), out=cell)
-        bias, b_new = b_in.clone()[:, None], b_rec[:, None, two:]  # [2, 1, 3H], [2, 1, H]
+        if given < length:
+            gates[:, 1:] = gates[:, :1]
+        bias, b_new = b_in.clone()[:, None], b_rec[:, None, two:]  # [n, 1, 3H], [n, 1, H]
         bias[:, :, :two] += b_rec[:, None, :two]
-        inner = x.new_empty(2, frames, clips, hidden)  # what the reset gate is multiplied by
-        out = x.new_empty(frames, clips, 2, hidden)
+        inner = x.new_empty(many, length, clips, hidden)  # what the reset gate is multiplied by
+        out = x.new_empty(length, clips, many, hidden)
         for cells in _groups(w_rec):
             _forward(
                 gates[cells],
@@ -75,44 +87,68 @@ class PairOfCells(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Walk back through time, a stretch of frames at a time.
 
         Weights get their slopes in one product a stretch.
         """
         rows, w_in, w_rec, gates, inner, out = ctx.saved_tensors
-        frames, clips, _, hidden = out.shape
+        frames, clips, many, hidden = out.shape
         three, groups = 3 * hidden, _groups(w_rec)
+        repeated = len(rows) < frames * clips
         # Slopes of the inner product, then of the gates, so that what either product needs is one.
-        most = STRETCH // (8 * clips * hidden * rows.element_size())
-        slopes = gates.new_empty(2, min(max(most, 1), frames), clips, 4 * hidden)
+        most = STRETCH // (4 * many * clips * hidden * rows.element_size())
+        slopes = gates.new_empty(many, min(max(most, 1), frames), clips, 4 * hidden)
         order = torch.tensor([2, 0, 1])
-        back = w_rec.view(2, 3, hidden, hidden)[:, order].flatten(1, 2)  # [2, 3H, H]
+        back = w_rec.view(many, 3, hidden, hidden)[:, order].flatten(1, 2)  # [n, 3H, H]
         d_in, d_back = torch.zeros_like(w_in), torch.zeros_like(back)
-        sums = slopes.new_zeros(2, 4 * hidden)
-        d_x = torch.empty_like(rows) if ctx.needs_input_grad[0] else None
-        grad = grad.reshape(out.shape)
-        state = out.new_zeros(2, clips, hidden).add_(grad[-1].transpose(0, 1))
+        sums = slopes.new_zeros(many, 4 * hidden)
+        d_x = torch.zeros_like(rows) if ctx.needs_input_grad[0] else None
+        learns = any(ctx.needs_input_grad[1:5])
+        grad = grads[0].reshape(out.shape)
+        state = out.new_zeros(many, clips, hidden).add_(grad[-1].transpose(0, 1))
         for last in range(frames, 0, -slopes.size(1)):
             first = max(last - slopes.size(1), 0)
             part, begin = slopes[:, : last - first], max(first, 1)
             for some in groups:
                 known = (grad[:, :, some], gates[some], inner[some], out[:, :, some], back[some])
                 _backward(*known, state[some], part[some], first)
-            flat, these = part.flatten(1, 2), slice(first * clips, last * clips)
-            to_gates = flat[:, :, hidden:]
-            d_in.baddbmm_(to_gates.transpose(1, 2), rows[these].expand(2, -1, -1))
-            before = out[begin - 1 : last - 1].flatten(0, 1).transpose(0, 1)  # [2, n * B, H]
+            flat = part.flatten(1, 2)
+            to_gates = part[..., hidden:].sum(1) if repeated else flat[:, :, hidden:]
+            these = slice(None) if repeated else slice(first * clips, last * clips)
+            for cell in range(0 if d_x is None else many):
+                d_x[these].addmm_(to_gates[cell], w_in[cell])  # type: ignore[index]
+            if not learns:
+                continue
+            d_in.baddbmm_(to_gates.transpose(1, 2), rows[these].expand(many, -1, -1))
+            before = out[begin - 1 : last - 1].flatten(0, 1).transpose(0, 1)  # [n, f * B, H]
             to_inner = flat[:, (begin - first) * clips :, :three]
             d_back.baddbmm_(to_inner.transpose(1, 2), before)
             sums += flat.sum(1)
-            if d_x is not None:
-                torch.mm(to_gates[0], w_in[0], out=d_x[these])
-                d_x[these].addmm_(to_gates[1], w_in[1])
-        d_rec = d_back.view(2, 3, hidden, hidden)[:, [1, 2, 0]].flatten(1, 2)
+        d_x = None if d_x is None else d_x.view(-1, clips, d_x.size(1))
+        if not learns:
+            return d_x, *(None,) * 5
+        d_rec = d_back.view(many, 3, hidden, hidden)[:, [1, 2, 0]].flatten(1, 2)
         d_b_rec = torch.cat([sums[:, hidden:three], sums[:, :hidden]], 1)
-        d_x = None if d_x is None else d_x.view(frames, clips, -1)
-        return d_x, d_in, d_rec, sums[:, hidden:], d_b_rec
+        return d_x, d_in, d_rec, sums[:, hidden:], d_b_rec, None
+
+
+def whole(gru: nn.GRU, x: Tensor, frames: int | None = None) -> Tensor:
+    """Return the outputs of a forward GRU of any layers for whole sequences, from a state of zeros.
+
+    Args:
+        gru: neither bidirectional nor with dropout.
+        x: what it reads.
+        frames: how often one frame is read.
+
+    Shapes: x [T, B, I] (T = 1 with frames) -> [T, B, H].
+    """
+    if not cells_suit(x, gru.all_weights[0][0]):
+        out: Tensor = gru(x if frames is None else x.expand(frames, -1, -1))[0]
+        return out
+    for layer in range(gru.num_layers):
+        x = Cells.apply(x, *(w[None] for w in gru.all_weights[layer]), None if layer else frames)
+    return x
 
 
 def _forward(
