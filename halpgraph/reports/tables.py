@@ -112,8 +112,22 @@ def with_interval(found: Row, metric: str) -> str:
 
 
 def _notes(rows: Sequence[Row]) -> str:
-    said = [f"{label_of(row)}: {note}" for row in rows for note in row.get("notes") or []]
-    return f"{'. '.join(note.rstrip('.') for note in dict.fromkeys(said))}." if said else ""
+    """Return what is noted of rows, each note once: of whom, or of what all rows are judged by."""
+    said: dict[str, list[Row]] = {}
+    for row in rows:
+        for note in row.get("notes") or []:
+            said.setdefault(str(note).rstrip("."), []).append(row)
+    return " ".join(f"{_whose(rows, noted)}: {note}." for note, noted in said.items())
+
+
+def _whose(rows: Sequence[Row], noted: Sequence[Row]) -> str:
+    """Return the evaluators, where all they judged is noted, several rows; otherwise the rows."""
+    by = {row.get("evaluator") for row in noted}
+    judged = [row for row in rows if row.get("evaluator") in by]
+    several = len({label_of(row) for row in noted}) > 1
+    if several and len(judged) == len(noted):
+        return "; ".join(dict.fromkeys(names(row)[1] for row in noted))
+    return ", ".join(dict.fromkeys(label_of(row) for row in noted))
 
 
 def overview(run: Run) -> Table:
