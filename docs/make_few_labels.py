@@ -28,8 +28,8 @@ fine-tuned, is the same encoder trained from scratch. ASSL has seen the labels o
 while it was pre-trained. All seeds share one test set, whose own chance the sd does not show.
 
 Read the fine-tuned tables with care: of so few clips the schedule, made for hundreds of steps,
-makes one to four an epoch, 40 to 160 in all. Encoders are then far from fitted, and lie below the
-frozen ones for that reason; no schedule was searched for any of them.
+makes one to four an epoch, 40 to 160 in all. That alone may put them below the frozen ones; no
+schedule was searched for any of them.
 """
 
 
