@@ -27,10 +27,16 @@ def shuffled(count: int, size: int, generator: Generator) -> Iterator[Tensor]:
     Shapes: [size] each.
     """
     order = torch.randperm(count, generator=generator)
+    ends = batch_ends(count, size)
+    yield from (order[a:b] for a, b in zip([0, *ends], ends, strict=False))
+
+
+def batch_ends(count: int, size: int) -> list[int]:
+    """Return where each of ``shuffled``'s batches ends."""
     ends = [*range(size, count, size), count]
     if len(ends) > 1 and count - ends[-2] == 1:
         del ends[-2]
-    yield from (order[a:b] for a, b in zip([0, *ends], ends, strict=False))
+    return ends
 
 
 def linear_layer(width: int, classes: int, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -15,7 +16,7 @@ from torch_geometric.data import Batch
 from halpgraph.contracts import Build, Evaluator, FloatArray, Fold, IntArray, Method, Scores
 from halpgraph.errors import RunError, UserError
 from halpgraph.evaluators._nested import Outcome, checked
-from halpgraph.evaluators._sgd import generator_of, linear_layer, rate, shuffled
+from halpgraph.evaluators._sgd import batch_ends, generator_of, linear_layer, rate, shuffled
 from halpgraph.evaluators._shares import Shares, over_shares
 from halpgraph.evaluators.probe import outcome
 from halpgraph.pose import cut, is_raw
@@ -48,6 +49,8 @@ class finetune(Evaluator):  # noqa: N801 - the name of the file
         lr: of the first epoch.
         batch_size: clips or graphs in a batch; a last batch of one joins the one before.
         drops: epochs after which the learning rate is a tenth.
+        least_steps: of the whole training: where few labels make fewer, every epoch is made several
+            times over, as often as it takes; 0 as published.
         optimizer: ``sgd`` as published.
         momentum: of SGD.
         weight_decay: of the optimiser.
@@ -79,11 +82,13 @@ class finetune(Evaluator):  # noqa: N801 - the name of the file
         balanced: bool = True,
         repeats: Annotated[int, Field(ge=1)] = 1,
         from_scratch: bool = False,
+        least_steps: Annotated[int, Field(ge=0)] = 0,
     ) -> None:
         self.epochs, self.lr, self.batch_size, self.drops = epochs, lr, batch_size, list(drops)
         self.optimizer, self.momentum, self.weight_decay = optimizer, momentum, weight_decay
         self.crop, self.min_frames, self.from_scratch = crop, min_frames, from_scratch
         self.shares, self.balanced, self.repeats = list(shares), balanced, repeats
+        self.least_steps = least_steps
         self.label = "Supervised from scratch" if from_scratch else "Fine-tuning"
 
     def __call__(self, z: FloatArray, y: IntArray, folds: Sequence[Fold], seed: int) -> Scores:
@@ -104,7 +109,8 @@ class finetune(Evaluator):  # noqa: N801 - the name of the file
         def judge(fold: Fold, draw: int) -> Outcome:
             method = build(trained=not self.from_scratch)
             logits = self.train(method, store, fold, y, len(names), generator_of(seed, draw))
-            return outcome(logits, {"epochs": self.epochs, "lr": self.lr})
+            epochs = self.epochs * self.times(len(fold.train))
+            return outcome(logits, {"epochs": epochs, "lr": self.lr})
 
         how = {"shares": self.shares, "balanced": self.balanced, "repeats": self.repeats}
         scores = over_shares(y, names, folds, judge, seed=seed, **how)  # type: ignore[arg-type]
@@ -132,9 +138,10 @@ class finetune(Evaluator):  # noqa: N801 - the name of the file
         method.train()
         with torch.random.fork_rng(enabled=True):  # dropout draws from the global generator
             torch.manual_seed(int(torch.randint(1 << 62, (), generator=random)))
-            for epoch in range(self.epochs):
+            times = self.times(len(train))
+            for epoch in range(self.epochs * times):
                 for group in optimizer.param_groups:
-                    group["lr"] = rate(self.lr, self.drops, epoch)
+                    group["lr"] = rate(self.lr, self.drops, epoch // times)
                 for at in shuffled(len(train), self.batch_size, random):
                     at = at.to(device)
                     batch = self._shown(store, train[at], random)
@@ -143,6 +150,11 @@ class finetune(Evaluator):  # noqa: N801 - the name of the file
         with torch.no_grad():
             parts = [layer(method.embed(store.batch(some))) for some in test.split(_AT_ONCE)]
         return torch.cat(parts).float().cpu()
+
+    def times(self, labels: int) -> int:
+        """Return how many times over every epoch is made with so many labels."""
+        steps = self.epochs * len(batch_ends(labels, self.batch_size))
+        return max(math.ceil(self.least_steps / steps), 1)
 
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         some = [p for p in parameters if p.requires_grad]

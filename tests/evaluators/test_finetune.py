@@ -13,7 +13,8 @@ from small import small_data, small_recipe, small_skeletons
 from halpgraph.building import build_method
 from halpgraph.contracts import Fold, Method
 from halpgraph.errors import RunError, UserError
-from halpgraph.evaluators._sgd import generator_of
+from halpgraph.evaluators import finetune as module
+from halpgraph.evaluators._sgd import batch_ends, generator_of
 from halpgraph.evaluators._shares import labelled
 from halpgraph.evaluators.finetune import finetune
 
@@ -83,6 +84,25 @@ def test_labels_shown_are_those_of_semi():
             mine = found.chosen[0][f"{100 * share:g}%"]["labelled"][draw]
             assert mine == labelled(fold.train, data.y, share, True, 7, draw).tolist()
     assert {"accuracy", "accuracy@25%", "accuracy@50%"} <= set(found.metrics)
+
+
+def test_few_labels_make_every_epoch_several_times_over(monkeypatch: pytest.MonkeyPatch):
+    data, fold, seen = small_data(), fold_of(small_data()), []
+    step = module._step
+    monkeypatch.setattr(
+        module, "_step", lambda *a: (seen.append(a[2].param_groups[0]["lr"]), step(*a))
+    )
+    labels = len(fold.train)
+    batches = len(batch_ends(labels, 16))
+    quick = {**QUICK, "drops": [1], "lr": 0.01, "epochs": 2}
+    for least, times in ((0, 1), (2 * batches, 1), (2 * batches + 1, 2), (6 * batches, 3)):
+        seen.clear()
+        tuner = finetune(least_steps=least, **quick)
+        found = tuner.tune(maker(data), data.store, data.y, [fold], 0)
+        each = batches * times
+        assert seen == pytest.approx([0.01] * each + [0.001] * each)
+        assert len(seen) >= least
+        assert found.chosen[0]["100%"]["chosen"][0]["epochs"] == 2 * times
 
 
 def test_windows_are_random_within_bounds_and_drawn_from_the_generator():
