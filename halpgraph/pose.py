@@ -31,9 +31,7 @@ from halpgraph.linear import linear
 from halpgraph.resample import resample, resample_by
 
 WINDOW = 0.95  # of a clip, its middle, is what embeddings are made of
-_RAW = frozenset(
-    {"frames", "start", "origin", "turn", "target", "window"}
-)  # what only raw batches have
+_RAW = frozenset(("frames", "start", "origin", "turn", "target", "window"))  # of raw batches alone
 
 
 @lru_cache(maxsize=64)

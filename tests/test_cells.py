@@ -26,6 +26,16 @@ def example(
     return [t.requires_grad_() for t in made]
 
 
+def same(ours: Tensor, theirs: Tensor, inputs: list[Tensor]) -> None:
+    """Compare outputs, and slopes of all inputs."""
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
+    weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1)).double()
+    mine = torch.autograd.grad((ours * weight).sum(), inputs)
+    wanted = torch.autograd.grad((theirs * weight).sum(), inputs)
+    for a, b in zip(mine, wanted, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
 def cells(x: Tensor, *weights: Tensor) -> Tensor:
     zero = x.new_zeros(1, x.size(1), weights[1].size(2))
     sides = [[w[c] for w in weights] for c in range(len(weights[0]))]
@@ -44,12 +54,7 @@ def test_outputs_and_slopes_are_those_of_single_cells(
     monkeypatch.setattr(module, "STRETCH", stretch)
     inputs = example(frames, clips, many=many)
     ours, theirs = Cells.apply(*inputs), cells(*inputs)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
-    weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1)).double()
-    mine = torch.autograd.grad((ours * weight).sum(), inputs)
-    wanted = torch.autograd.grad((theirs * weight).sum(), inputs)
-    for a, b in zip(mine, wanted, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    same(ours, theirs, inputs)
 
 
 @apart
@@ -63,12 +68,7 @@ def test_one_frame_read_again_and_again(
     inputs = example(1, 3, many=many)
     ours = Cells.apply(*inputs, 5)
     theirs = cells(inputs[0].expand(5, -1, -1), *inputs[1:])
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
-    weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1)).double()
-    mine = torch.autograd.grad((ours * weight).sum(), inputs)
-    wanted = torch.autograd.grad((theirs * weight).sum(), inputs)
-    for a, b in zip(mine, wanted, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    same(ours, theirs, inputs)
 
 
 @pytest.mark.parametrize("layers", [1, 2])

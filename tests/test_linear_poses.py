@@ -34,7 +34,7 @@ def plain(poses: Tensor, matrix: Tensor, hit: Tensor | None) -> Tensor:
     return out
 
 
-@pytest.mark.parametrize("way", ["c", "arrays"])
+@pytest.mark.parametrize("way", [pytest.param("c", marks=needs_c), "arrays"])
 @pytest.mark.parametrize("space", [2, 3])
 @pytest.mark.parametrize("joints", [1, 5, 16, 25])
 @pytest.mark.parametrize("some", [False, True])
@@ -108,6 +108,7 @@ def made(layout: str, channels: int, placed: bool) -> SkeletonStore:
     return replace(store, placement=put) if placed else store
 
 
+@needs_c
 @pytest.mark.parametrize(
     ("layout", "channels", "placed"),
     [("ntu25", 3, False), ("ntu25", 3, True), ("coco17", 3, False), ("utd20", 3, False)],
