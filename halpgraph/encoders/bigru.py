@@ -35,6 +35,8 @@ class BiGRU(Encoder):
         mode: whether the second cell of a layer reads forward or backward in time.
         pool: the ``last`` frame's output, the ``mean`` over frames, or ``mean_max``, mean and
             maximum side by side (D is then four times ``hidden``).
+        concatenate: whether the outputs of every layer are pooled, side by side (D is then
+            ``layers`` times as large), or the last one's only, as published.
         input_norm: batch norm of the frames (HaLP and CMD have it, ISC has not).
 
     Reference: Shah et al., "HaLP", CVPR 2023, section 4, https://arxiv.org/abs/2304.00387, and its
@@ -52,30 +54,38 @@ class BiGRU(Encoder):
         layers: Annotated[int, Field(ge=1, le=16)] = 3,
         mode: Literal["causal_pair", "bidirectional"] = "causal_pair",
         pool: Literal["last", "mean", "mean_max"] = "last",
+        concatenate: bool = False,
         input_norm: bool = True,
     ) -> None:
         super().__init__()
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
-        self.mode, self.pool = mode, pool
+        self.mode, self.pool, self.concatenate = mode, pool, concatenate
         width = persons * in_channels * layout.num_joints
         self.norm = nn.BatchNorm1d(width) if input_norm else nn.Identity()
         self.gru = nn.GRU(width, hidden, layers, bidirectional=True)
         for parameter in self.gru.parameters():
             if parameter.dim() == 2:
                 nn.init.xavier_uniform_(parameter)
-        self.out_channels = (4 if pool == "mean_max" else 2) * hidden
+        self.out_channels = (
+            (4 if pool == "mean_max" else 2) * hidden * (layers if concatenate else 1)
+        )
 
     def forward(self, batch: Batch) -> Features:
-        """Encode a batch. Shapes: graph [B, D], local [B, T, 2 * hidden]; maps as rows."""
+        """Encode a batch; ``local`` are the last layer's outputs, ``maps`` those that are pooled.
+
+        Shapes: graph [B, D], local [B, T, 2 * hidden], maps [B, 2 * hidden or all layers', T, 1].
+        """
         batch = checked(batch, "bigru", self.in_channels, self.layout, self.persons)
         x = beside(batch, self.persons)  # [T, B, M * C * V]
         x = self.norm(x.flatten(0, 1)).view_as(x)
-        out = self.gru(x)[0] if self.mode == "bidirectional" else self.causal_pair(x)
+        whole = self.mode == "bidirectional" and not self.concatenate
+        levels = [self.gru(x)[0]] if whole else self.levels(x)
+        out = torch.cat(levels, 2) if self.concatenate else levels[-1]
         maps = out.permute(1, 2, 0)[..., None]  # [B, 2 * hidden, T, 1]
-        return Features(graph=self._pooled(out), local=out.transpose(0, 1), maps=maps)
+        return Features(graph=self._pooled(out), local=levels[-1].transpose(0, 1), maps=maps)
 
     def read(self, maps: Tensor, batch: Batch) -> Tensor:
-        """Pool maps as the encoder does. Shapes: [B, 2 * hidden, T, 1] -> [B, D]."""
+        """Pool maps as the encoder does. Shapes: [B, 2 * hidden or all layers', T, 1] -> [B, D]."""
         return self._pooled(maps[..., 0].permute(2, 0, 1))
 
     def _pooled(self, out: Tensor) -> Tensor:
@@ -87,14 +97,30 @@ class BiGRU(Encoder):
 
     def causal_pair(self, x: Tensor) -> Tensor:
         """Return the outputs of two forward-time cells a layer. Shapes: [T, B, I] -> [T, B, D]."""
-        cells: list[list[Tensor]] = self.gru.all_weights  # type: ignore[assignment]
-        zero = x.new_zeros(1, x.size(1), self.gru.hidden_size)
-        side_by_side = cells_suit(x, cells[0][0])
+        return self.levels(x)[-1]
+
+    def levels(self, x: Tensor) -> list[Tensor]:
+        """Return the outputs of every layer. Shapes: [T, B, I] -> each [T, B, 2 * hidden]."""
+        weights: list[list[Tensor]] = self.gru.all_weights  # type: ignore[assignment]
+        zero = x.new_zeros(2, x.size(1), self.gru.hidden_size)
+        causal, out = self.mode == "causal_pair", [x]
+        side_by_side = causal and cells_suit(x, weights[0][0])
         for layer in range(self.gru.num_layers):
-            pair = cells[2 * layer : 2 * layer + 2]
+            pair = weights[2 * layer : 2 * layer + 2]
             if side_by_side:
-                x = Cells.apply(x, *map(torch.stack, zip(*pair, strict=True)))
-                continue
-            outs = [torch.gru(x, zero, c, True, 1, 0.0, self.training, False, False) for c in pair]
-            x = torch.cat([out for out, _ in outs], dim=2)  # [T, B, D]
-        return x
+                now = Cells.apply(out[-1], *map(torch.stack, zip(*pair, strict=True)))
+            elif causal:
+                now = torch.cat([self._gru(out[-1], zero[:1], one) for one in pair], 2)
+            else:
+                now = self._gru(out[-1], zero, [*pair[0], *pair[1]])
+            out.append(now)
+        return out[1:]
+
+    def _gru(self, x: Tensor, state: Tensor, weights: list[Tensor]) -> Tensor:
+        """Return a layer's outputs, by PyTorch's kernels.
+
+        Shapes: x [T, B, I], state [1 or 2, B, H] -> [T, B, H or 2 * H].
+        """
+        both = len(state) == 2
+        out: Tensor = torch.gru(x, state, weights, True, 1, 0.0, self.training, both, False)[0]
+        return out

@@ -88,6 +88,24 @@ def test_bidirectional_is_what_the_name_says() -> None:
     assert not torch.allclose(causal(batch).graph, wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("mode", ["causal_pair", "bidirectional"])
+def test_every_layer_may_be_read(mode: str) -> None:
+    batch, seen = example(), []
+    encoder = make(mode=mode, pool="mean_max", concatenate=True, layers=3)
+    for depth in (1, 2, 3):
+        shallow = make(mode=mode, pool="mean_max", layers=depth)
+        kept = encoder.state_dict()
+        shallow.load_state_dict({name: kept[name] for name in shallow.state_dict()})
+        seen.append(shallow(batch))
+    found = encoder(batch)
+    means = [one.graph[:, :14] for one in seen]
+    highest = [one.graph[:, 14:] for one in seen]
+    torch.testing.assert_close(found.graph, torch.cat([*means, *highest], 1))
+    torch.testing.assert_close(found.local, seen[-1].local)
+    torch.testing.assert_close(encoder.read(found.maps, batch), found.graph)
+    assert found.graph.size(1) == encoder.out_channels == 84
+
+
 @pytest.mark.parametrize(("mode", "sees"), [("causal_pair", False), ("bidirectional", True)])
 def test_who_sees_the_future(mode: str, sees: bool) -> None:
     batch, later = example(), example()
