@@ -34,15 +34,18 @@ class AdaptiveConvolution(nn.Module):
         self.free = nn.Parameter(torch.full_like(adjacency, NEAR_ZERO))
         self.register_buffer("adjacency", adjacency, persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return what each joint gathers. Shapes: [V, n, C] -> [V, n, C']."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what each joint gathers, and its bias, which is still to be added.
+
+        Shapes: [V, n, C] -> [V, n, C'], [V, C'].
+        """
         matrices = self.adjacency + self.free  # [K, V, V]
         parts, joints = matrices.shape[:2]
         weights = self.weights.weight.unflatten(0, (parts, -1))  # [K, C', C]
         bias = matrices.sum(1).t() @ self.weights.bias.view(parts, -1)  # [V, C']
         gather = matrices.transpose(1, 2).flatten(0, 1)  # [K * V, V]
         gathered = (gather @ x.flatten(1)).view(parts, -1, x.size(2))  # [K, V * n, C]
-        out = bias.to(gathered.dtype).repeat_interleave(x.size(1), 0)  # [V * n, C']
-        for part, weight in zip(gathered, weights, strict=True):
+        out = gathered[0] @ weights[0].t()
+        for part, weight in zip(gathered[1:], weights[1:], strict=True):
             out = torch.addmm(out, part, weight.t())
-        return out.view(joints, x.size(1), -1)
+        return out.view(joints, x.size(1), -1), bias

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
-from halpgraph.encoders._adaptive import AdaptiveConvolution
-from halpgraph.encoders._bones import BoneConvolution
-from halpgraph.encoders._dropout import Dropout
+from halpgraph.encoders._block import Block
 from halpgraph.encoders._partitions import Partition, matrices
 from halpgraph.encoders._poses import checked, mean_over_bodies
 from halpgraph.errors import UserError
@@ -26,65 +24,6 @@ PRESETS: dict[str, Blocks] = {  # (channels, stride) of each block
     "/4": [(16, 1)] * 4 + [(32, 2)] + [(32, 1)] * 2 + [(64, 2), (64, 1), (256, 1)],
     "cpu": [(16, 1), (16, 1), (32, 2), (32, 1), (64, 2), (128, 1)],
 }
-
-
-class Block(nn.Module):
-    """``relu(drop(norm(along time(relu(norm(along bones(x)))))) + shortcut(x))``.
-
-    Maps are [V, C, T, R] with channels last in memory: joint by joint they are the rows of the
-    spatial products, and the temporal convolution runs along T over all bodies at once.
-
-    Args:
-        width: channels in.
-        out: channels out.
-        adjacency: of the partition.
-        layout: of the skeletons.
-        kernel: frames that the temporal convolution sees.
-        stride: of the temporal convolution.
-        dropout: share of values dropped after it.
-        shortcut: whether there is a residual connection.
-        adaptive: whether links between any two joints are learned.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        out: int,
-        adjacency: Tensor,
-        layout: Layout,
-        kernel: int,
-        stride: int,
-        dropout: float,
-        shortcut: bool,
-        adaptive: bool = False,
-    ) -> None:
-        super().__init__()
-        self.spatial: nn.Module = (
-            AdaptiveConvolution(width, out, adjacency)
-            if adaptive
-            else BoneConvolution(width, out, adjacency, layout)
-        )
-        self.norm1 = nn.BatchNorm2d(out)
-        self.temporal = nn.Conv2d(out, out, (kernel, 1), (stride, 1), (kernel // 2, 0))
-        self.norm2 = nn.BatchNorm2d(out)
-        self.dropout = Dropout(dropout)
-        self.stride = stride
-        self.shortcut: nn.Module | None = None
-        if shortcut and width == out and stride == 1:
-            self.shortcut = nn.Identity()
-        elif shortcut:
-            self.shortcut = nn.Sequential(nn.Conv2d(width, out, 1), nn.BatchNorm2d(out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the block's map. Shapes: x [V, C, T, R] -> [V, C', T', R]."""
-        rows = x.permute(0, 2, 3, 1).flatten(1, 2)  # [V, T * R, C]
-        y: Tensor = self.spatial(rows).unflatten(1, x.shape[2:])  # [V, T, R, C']
-        y = self.norm1(y.permute(0, 3, 1, 2)).relu_()
-        y = self.dropout(self.norm2(self.temporal(y)))
-        if self.shortcut is not None:
-            # Rows are skipped here: oneDNN's strided 1 x 1 convolution of few channels crashes.
-            y = y.add_(self.shortcut(x[:, :, :: self.stride]))
-        return y.relu_()
 
 
 @encoders.register

@@ -13,9 +13,11 @@ from torch_geometric.data import Batch
 
 from halpgraph import registry
 from halpgraph.batch import split_batch
+from halpgraph.encoders import _block, _bones
+from halpgraph.encoders._block import Block
 from halpgraph.encoders._dropout import Dropout
 from halpgraph.encoders._partitions import matrices
-from halpgraph.encoders.stgcn import STGCN, Block
+from halpgraph.encoders.stgcn import STGCN
 from halpgraph.errors import UserError
 from halpgraph.layout import get_layout
 from halpgraph.momentum import Momentum
@@ -92,6 +94,28 @@ def test_equals_the_published_form_in_values_and_gradients(
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-7, atol=1e-9, msg=name)
     for a, b in zip(ours.buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_at_once_or_step_by_step(adaptive: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Norms, residuals and ReLU in one, joints where they lie: against arrays, in float32."""
+    batch, outs = example(), []
+    for fast in (True, False):
+        if not fast:
+            monkeypatch.setattr(_block, "at_once", lambda *_: False)
+            monkeypatch.setattr(_bones, "where_they_lie", lambda *_: False)
+        encoder = make(adaptive=adaptive)
+        graph = encoder(batch).graph
+        weight = torch.randn(graph.shape, generator=torch.Generator().manual_seed(1))
+        (graph * weight).sum().backward()
+        slopes = {name: p.grad for name, p in encoder.named_parameters()}
+        outs.append((graph, slopes, dict(encoder.named_buffers())))
+    (graph, slopes, buffers), (wanted, others, stayed) = outs
+    torch.testing.assert_close(graph, wanted, rtol=1e-4, atol=1e-5)
+    for name, slope in slopes.items():
+        torch.testing.assert_close(slope, others[name], rtol=1e-3, atol=1e-3, msg=name)
+    for name, value in buffers.items():
+        torch.testing.assert_close(value, stayed[name], rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_adaptive_links_start_at_nothing_and_reach_beyond_the_bones() -> None:
