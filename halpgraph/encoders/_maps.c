@@ -8,38 +8,20 @@
 #include <string.h>
 
 #define BLOCK 64 /* rows that stay in the cache between two looks at them */
-#define EIGHT 8
 
-typedef float eight __attribute__((vector_size(4 * EIGHT), aligned(4), may_alias));
-typedef int signs __attribute__((vector_size(4 * EIGHT), aligned(4), may_alias));
-
-/* Sums, and sums of squared deviations from the block's own mean, of a block. Compilers need the hint
- * that eight channels are one vector. */
+/* Sums, and sums of squared deviations from the block's own mean, of a block. */
 static void block_moments(ptrdiff_t rows, ptrdiff_t channels, const float *restrict x,
                           float *restrict sums, float *restrict spread)
 {
-    ptrdiff_t c = 0, end = rows * channels;
-    for (; c + EIGHT <= channels; c += EIGHT) {
-        eight s = {0}, q = {0};
-        for (ptrdiff_t r = c; r < end; r += channels) s += *(const eight *)(x + r);
-        eight mean = s / (float)rows;
-        for (ptrdiff_t r = c; r < end; r += channels) {
-            eight apart = *(const eight *)(x + r) - mean;
-            q += apart * apart;
+    for (ptrdiff_t c = 0; c < channels; c++) sums[c] = spread[c] = 0;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < channels; c++) sums[c] += x[r * channels + c];
+    float share = 1.0f / (float)rows;
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < channels; c++) {
+            float apart = x[r * channels + c] - sums[c] * share;
+            spread[c] += apart * apart;
         }
-        *(eight *)(sums + c) = s;
-        *(eight *)(spread + c) = q;
-    }
-    for (; c < channels; c++) {
-        float s = 0, q = 0;
-        for (ptrdiff_t r = c; r < end; r += channels) s += x[r];
-        for (ptrdiff_t r = c; r < end; r += channels) {
-            float apart = x[r] - s / (float)rows;
-            q += apart * apart;
-        }
-        sums[c] = s;
-        spread[c] = q;
-    }
 }
 
 /* What batch norm makes of maps: x * scale + shift, with centre, the mean without each group's
@@ -110,57 +92,45 @@ void apply(ptrdiff_t groups, ptrdiff_t per, ptrdiff_t channels, const float *res
         }
 }
 
-/* Sums of the slopes that ReLU lets through, and of those times x (counted from centre), of a block;
- * without sums those times x alone. */
-static void block_slopes(ptrdiff_t rows, ptrdiff_t channels, const float *restrict slope,
-                         const float *restrict y, const float *restrict x,
-                         const float *restrict centre, double *restrict sums,
-                         double *restrict products)
-{
-    ptrdiff_t c = 0;
-    for (; c + EIGHT <= channels; c += EIGHT) {
-        eight s = {0}, q = {0}, mid = *(const eight *)(centre + c);
-        for (ptrdiff_t r = c; r < rows * channels + c; r += channels) {
-            signs through = *(const signs *)(slope + r) & (*(const eight *)(y + r) > 0);
-            s += (eight)through;
-            q += (eight)through * (*(const eight *)(x + r) - mid);
-        }
-        for (int k = 0; k < EIGHT; k++) {
-            if (sums) sums[c + k] += s[k];
-            products[c + k] += q[k];
-        }
-    }
-    for (; c < channels; c++) {
-        float s = 0, q = 0;
-        for (ptrdiff_t r = c; r < rows * channels + c; r += channels) {
-            float through = y[r] > 0 ? slope[r] : 0;
-            s += through;
-            q += through * (x[r] - centre[c]);
-        }
-        if (sums) sums[c] += s;
-        products[c] += q;
-    }
-}
-
 /* Sums over each group's rows of the slopes that ReLU lets through, and of those times x (and times
- * a residual map), x counted from centre [groups, channels]. sums is [2 or 3, groups, channels]. */
+ * a residual map), x counted from centre [groups, channels]. sums is [2 or 3, groups, channels];
+ * work holds 3 * channels. */
 void slope_sums(ptrdiff_t groups, ptrdiff_t per, ptrdiff_t channels, const float *restrict slope,
                 const float *restrict y, const float *restrict x, const float *restrict centre,
                 const float *restrict residual, const float *restrict residual_centre,
-                double *restrict sums)
+                float *restrict work, double *restrict sums)
 {
     ptrdiff_t all = groups * channels;
+    float *restrict s = work, *restrict q = s + channels, *restrict p = q + channels;
     memset(sums, 0, (residual ? 3 : 2) * all * sizeof *sums);
-    for (ptrdiff_t g = 0; g < groups; g++)
+    for (ptrdiff_t g = 0; g < groups; g++, sums += channels, centre += channels) {
         for (ptrdiff_t first = 0; first < per; first += BLOCK) {
             ptrdiff_t rows = per - first < BLOCK ? per - first : BLOCK;
-            ptrdiff_t at = (g * per + first) * channels, here = g * channels;
-            block_slopes(rows, channels, slope + at, y + at, x + at, centre + here, sums + here,
-                         sums + all + here);
-            if (residual)
-                block_slopes(rows, channels, slope + at, y + at, residual + at,
-                             residual_centre + here, NULL, sums + 2 * all + here);
+            memset(work, 0, 3 * channels * sizeof *work);
+            for (ptrdiff_t r = 0; r < rows; r++, slope += channels, y += channels, x += channels) {
+                if (residual) {
+                    for (ptrdiff_t c = 0; c < channels; c++) {
+                        float through = y[c] > 0 ? slope[c] : 0;
+                        s[c] += through;
+                        q[c] += through * (x[c] - centre[c]);
+                        p[c] += through * (residual[c] - residual_centre[c]);
+                    }
+                    residual += channels;
+                } else
+                    for (ptrdiff_t c = 0; c < channels; c++) {
+                        float through = y[c] > 0 ? slope[c] : 0;
+                        s[c] += through;
+                        q[c] += through * (x[c] - centre[c]);
+                    }
+            }
+            for (ptrdiff_t c = 0; c < channels; c++) {
+                sums[c] += s[c];
+                sums[all + c] += q[c];
+                if (residual) sums[2 * all + c] += p[c];
+            }
         }
+        if (residual) residual_centre += channels;
+    }
 }
 
 /* From those sums: what of x (along) and what else (shift) belongs to the slopes of x, and the slopes

@@ -100,7 +100,7 @@ class NormRelu(Function):
         sums = torch.empty(3, shape[0], shape[2], dtype=torch.float64)
         beside = None if two is None else two.x
         known = (grad, y, one.x, one.centre, beside, two and two.centre)
-        _call("slope_sums", shape, *known, sums)
+        _call("slope_sums", shape, *known, y.new_empty(3, shape[2]), sums)
         along, shift, found = one.shares(sums[0], sums[1])
         others: list[Tensor | None] = [None, None, None]
         besides: list[Tensor | None] = [None, None, None]
@@ -159,7 +159,7 @@ def loops() -> ctypes.CDLL | None:
     if found is not None:
         size, at, real = ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_double
         found.moments.argtypes = [size] * 3 + [at] * 4 + [real] * 2 + [at] * 9
-        for name, many in {"apply": 6, "slope_sums": 7, "shares": 11, "slopes": 12}.items():
+        for name, many in {"apply": 6, "slope_sums": 8, "shares": 11, "slopes": 12}.items():
             getattr(found, name).argtypes = [size] * 3 + [at] * many
         for name in ("moments", "apply", "slope_sums", "shares", "slopes"):
             getattr(found, name).restype = None
