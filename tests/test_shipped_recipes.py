@@ -87,7 +87,8 @@ def made_small(name: str) -> dict[str, Any]:
     if "data.split" in content["grid"]:
         content["grid"]["data.split"] = ["inside:xsub:1", "inside:xsub:3"]
     for evaluator in content["evaluators"]:
-        evaluator |= {"epochs": 2, "drops": [1]} if evaluator["name"] == "finetune" else {}
+        if evaluator["name"] == "finetune":
+            evaluator |= {"epochs": 2, "drops": [1], "least_steps": 0}
     arms = [arm.get("set", {}) for arm in content["arms"].values()]
     for part in (content, *arms):
         part |= {key: value for key, value in SHORT.items() if key in part}
