@@ -16,6 +16,7 @@ from halpgraph.adversary import reverse
 from halpgraph.contracts import Contrast, Encoder, Method, Step
 from halpgraph.draws import Draws
 from halpgraph.errors import UserError
+from halpgraph.methods._edge_pairs import both_orders
 from halpgraph.methods._graphs import Variant, contrast, linear, projector
 from halpgraph.objectives import unit_rows
 from halpgraph.registry import methods
@@ -141,16 +142,14 @@ class Augmenter(nn.Module):
     def lean(self, local: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Return the MLP of pairs of nodes, the mean of both orders.
 
-        Its first layer is linear, so each node goes through it once, not each edge.
+        Its first layer is linear, so each node goes through it once, not each edge; the hidden
+        layer of all edges is never written out.
 
         Shapes: local [N, d], first [E / 2], second [E / 2] -> [E / 2].
         """
         ahead, behind = self.pair.weight.chunk(2, dim=1)  # [pair, d] each
         a, b = F.linear(local, ahead, self.pair.bias), local @ behind.t()  # [N, pair]
-        one = a.index_select(0, first).add(b.index_select(0, second)).relu_()  # [E / 2, pair]
-        two = a.index_select(0, second).add(b.index_select(0, first)).relu_()
-        half = self.out.weight[0] / 2
-        return one @ half + two @ half + self.out.bias
+        return both_orders(a, b, first, second, self.out.weight[0] / 2) + self.out.bias
 
 
 def both_ways(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

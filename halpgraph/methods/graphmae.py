@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import Batch
 
 from halpgraph.batch import node_features
@@ -16,9 +17,10 @@ from halpgraph.contracts import About, Encoder, Method, Step
 from halpgraph.draws import Draws
 from halpgraph.errors import UserError
 from halpgraph.methods._graphs import linear
-from halpgraph.objectives import unit_rows
 from halpgraph.ops import neighbour_sum
 from halpgraph.registry import methods
+
+_TINY = 1e-12  # a row that is shorter has no direction
 
 
 @methods.register
@@ -99,7 +101,7 @@ class GraphMAE(Method):
         if self.decoder == "gin":
             h = neighbour_sum(h.index_fill(0, nodes, 0.0), batch.edge_index[1], batch.rowptr)
         made = self.decode(h.index_select(0, nodes)).float()  # [n, W]
-        cosine = (unit_rows(made) * unit_rows(target.index_select(0, nodes))).sum(1)  # [n]
+        cosine: Tensor = _Cosines.apply(made, target.index_select(0, nodes).float())  # [n]
         return Step({"graphmae": (1 - cosine).clamp(min=0).pow(self.gamma).mean()})
 
     def hidden_nodes(self, batch: Batch) -> Tensor:
@@ -116,6 +118,29 @@ class GraphMAE(Method):
         """Return the features of graphs of which nothing is hidden. Shapes: [B, out_channels]."""
         graph: Tensor = self.encoder(batch).graph
         return graph
+
+
+class _Cosines(torch.autograd.Function):
+    """Cosines of rows and of what they should be, in few passes over wide features.
+
+    Rows of zeros have no direction: their cosine is 0, without gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, made: Tensor, wanted: Tensor) -> Tensor:
+        lengths = [torch.linalg.vector_norm(rows, dim=1) for rows in (made, wanted)]  # [n]
+        inverse, other = (n.reciprocal().masked_fill_(n <= _TINY, 0) for n in lengths)
+        cosine = (made * wanted).sum(1).mul_(inverse).mul_(other)
+        ctx.save_for_backward(made, wanted, inverse, inverse * other, cosine)
+        return cosine
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        made, wanted, inverse, both, cosine = ctx.saved_tensors
+        across = (grads[0] * both)[:, None]  # what of the wanted row, and what of the row itself
+        along = (grads[0] * cosine).mul_(inverse).mul_(inverse)[:, None]
+        return (wanted * across).addcmul_(made, along, value=-1), None
 
 
 def _refuse(about: About) -> None:

@@ -17,6 +17,7 @@ from toy import pack, toy_batch
 
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
+from halpgraph.methods import _edge_pairs
 from halpgraph.methods.adgcl import ADGCL, Augmenter, both_ways, dropped
 
 
@@ -142,6 +143,26 @@ def test_an_edge_leans_as_the_perceptron_of_its_nodes_says_in_both_orders() -> N
         wanted = sum(augmenter.out(h)[:, 0] for h in hidden) / 2
         torch.testing.assert_close(augmenter.lean(local, first, second), wanted)
         assert augmenter.lean(local, first[:0], second[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize("numbers", [1, 15, 1 << 17])
+def test_edges_some_at_a_time_are_as_all_at_once(
+    numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_edge_pairs, "AT_ONCE", numbers)
+    random = torch.Generator().manual_seed(0)
+    nodes = torch.randn(2, 6, 5, generator=random, dtype=torch.float64)
+    out = torch.randn(5, generator=random, dtype=torch.float64)
+    first, second = torch.randint(6, (2, 11), generator=random)
+    given = [t.clone().requires_grad_() for t in (*nodes, out)]
+    a, b, w = given
+    found = _edge_pairs.both_orders(a, b, first, second, w)
+    plain = (a[first] + b[second]).relu() @ w + (a[second] + b[first]).relu() @ w
+    torch.testing.assert_close(found, plain)
+    weight = torch.randn(11, generator=random, dtype=torch.float64)
+    slopes = [torch.autograd.grad((one * weight).sum(), given) for one in (found, plain)]
+    for ours, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_graphs_without_edges_drop_nothing() -> None:

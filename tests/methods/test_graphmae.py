@@ -19,7 +19,7 @@ from halpgraph.contracts import About
 from halpgraph.data.load import from_list
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
-from halpgraph.methods.graphmae import GraphMAE
+from halpgraph.methods.graphmae import GraphMAE, _Cosines
 
 
 def graphmae(**settings: Any) -> GraphMAE:
@@ -65,6 +65,23 @@ def test_a_step_is_that_of_a_plain_graphmae(decoder: str, gamma: float) -> None:
     with torch.no_grad():
         wanted = plain(twin, batch, hidden)
     assert float(step.terms["graphmae"].detach()) == pytest.approx(wanted, rel=1e-4)
+
+
+def test_cosines_are_those_of_pytorch_and_rows_of_zeros_have_none() -> None:
+    random = torch.Generator().manual_seed(0)
+    made = torch.randn(6, 5, generator=random, dtype=torch.float64)
+    wanted = torch.randn(6, 5, generator=random, dtype=torch.float64)
+    made[1], wanted[2] = 0, 0
+    made.requires_grad_()
+    found = _Cosines.apply(made, wanted)
+    torch.testing.assert_close(found, torch.cosine_similarity(made, wanted))
+    assert found[[1, 2]].tolist() == [0, 0]
+    weight = torch.randn(6, generator=random, dtype=torch.float64)
+    (slope,) = torch.autograd.grad((found * weight).sum(), made)
+    assert not slope[[1, 2]].any()
+    rest = [0, 3, 4, 5]
+    plain = (torch.cosine_similarity(made, wanted)[rest] * weight[rest]).sum()
+    torch.testing.assert_close(slope, torch.autograd.grad(plain, made)[0])
 
 
 @pytest.mark.parametrize("mask", [0.01, 0.29, 0.5, 0.75, 0.99])
