@@ -68,7 +68,7 @@ class ADGCL(Method):
         UserError: an encoder that does not weigh edges.
 
     Cost: two encoder passes with gradient, one of them weighted, one of the augmenter's GIN, and
-    two hidden layers of the MLP an edge; a step took 1.5 to 1.7 times three encoder passes.
+    two hidden layers of the MLP an edge; a step took 1.4 times three encoder passes on DD.
 
     Reference: Suresh, Li, Hao and Neville, "Adversarial Graph Augmentation to Improve Graph
     Contrastive Learning", NeurIPS 2021, eq. 7 to 9, https://arxiv.org/abs/2106.05819; released code
