@@ -49,7 +49,8 @@ reach more, and not all alike. Encoders of several streams (joint, motion, bone;
 ST-GCN) are judged stream by stream, and the certainties added with equal weights. The last epoch is
 judged, once. ASSL's encoder has seen the labels of a tenth of the training clips (the first draw at
 10 %), so its probes at other shares and draws know more than they show. All seeds share one test
-set, whose own chance the intervals do not show.
+set, whose own chance the intervals do not show. At least one clip of each class is shown: on
+UTD-MHAD 1 % and 5 % are the same 27 clips.
 """
 
 
