@@ -9,11 +9,10 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from halpgraph.cell_steps import step_through, walk_back
+
 CACHED = 1 << 23  # bytes of recurrent weights
 STRETCH = 1 << 23  # bytes of slopes
-
-_tanh_back = torch.ops.aten.tanh_backward.grad_input
-_sigmoid_back = torch.ops.aten.sigmoid_backward.grad_input
 
 
 def cells_suit(x: Tensor, weight: Tensor) -> bool:
@@ -74,7 +73,7 @@ class Cells(Function):
         inner = x.new_empty(many, length, clips, hidden)  # what the reset gate is multiplied by
         out = x.new_empty(length, clips, many, hidden)
         for cells in _groups(w_rec):
-            _forward(
+            step_through(
                 gates[cells],
                 inner[cells],
                 out[:, :, cells],
@@ -105,14 +104,14 @@ class Cells(Function):
         sums = slopes.new_zeros(many, 4 * hidden)
         d_x = torch.zeros_like(rows) if ctx.needs_input_grad[0] else None
         learns = any(ctx.needs_input_grad[1:5])
-        grad = grads[0].reshape(out.shape)
+        grad = grads[0].contiguous().view(out.shape)
         state = out.new_zeros(many, clips, hidden).add_(grad[-1].transpose(0, 1))
         for last in range(frames, 0, -slopes.size(1)):
             first = max(last - slopes.size(1), 0)
             part, begin = slopes[:, : last - first], max(first, 1)
             for some in groups:
                 known = (grad[:, :, some], gates[some], inner[some], out[:, :, some], back[some])
-                _backward(*known, state[some], part[some], first)
+                walk_back(*known, state[some], part[some], first)
             flat = part.flatten(1, 2)
             to_gates = part[..., hidden:].sum(1) if repeated else flat[:, :, hidden:]
             these = slice(None) if repeated else slice(first * clips, last * clips)
@@ -149,63 +148,3 @@ def whole(gru: nn.GRU, x: Tensor, frames: int | None = None) -> Tensor:
     for layer in range(gru.num_layers):
         x = Cells.apply(x, *(w[None] for w in gru.all_weights[layer]), None if layer else frames)
     return x
-
-
-def _forward(
-    gates: Tensor, inner: Tensor, out: Tensor, w_rec: Tensor, bias: Tensor, b_new: Tensor
-) -> None:
-    """Step n cells through time, in the memory of ``gates``, ``inner`` and ``out``.
-
-    Shapes: gates [n, T, B, 3H], inner [n, T, B, H], out [T, B, n, H], w_rec [n, 3H, H],
-    bias [n, 1, 3H], b_new [n, 1, H].
-    """
-    hidden = w_rec.size(2)
-    parts, turned = [2 * hidden, hidden], w_rec.transpose(1, 2)  # [n, H, 3H]
-    from_state = torch.empty_like(gates[:, 0])
-    to_open, to_new = from_state.split(parts, 2)
-    state = torch.zeros_like(inner[:, 0])
-    steps = zip(gates.unbind(1), inner.unbind(1), out.transpose(1, 2), strict=True)
-    for gate, product, now in steps:
-        torch.bmm(state, turned, out=from_state)
-        gate.add_(bias)
-        open_, new = gate.split(parts, 2)
-        open_.add_(to_open).sigmoid_()
-        torch.add(to_new, b_new, out=product)
-        new.addcmul_(open_[..., :hidden], product)
-        new.mul_(2).sigmoid_().mul_(2).sub_(1)  # tanh, in a third of its time
-        torch.lerp(new, state, open_[..., hidden:], out=now)
-        state = now
-
-
-def _backward(
-    grad: Tensor,
-    gates: Tensor,
-    inner: Tensor,
-    out: Tensor,
-    back: Tensor,
-    state: Tensor,
-    slopes: Tensor,
-    first: int,
-) -> None:
-    """Walk n cells back through F frames; what is found is left in ``slopes`` and ``state``.
-
-    Shapes: grad, out [T, B, n, H], gates [n, T, B, 3H], inner [n, T, B, H], back [n, 3H, H],
-    state [n, B, H], slopes [n, F, B, 4H].
-    """
-    hidden = inner.size(3)
-    kept, change = torch.empty_like(state), torch.empty_like(state)
-    for t in range(first + slopes.size(1) - 1, first - 1, -1):
-        now = slopes[:, t - first]
-        reset, update, new = gates[:, t].split(hidden, 2)
-        d_inner, d_reset, d_update, d_new = now.split(hidden, 2)
-        torch.mul(state, update, out=kept)
-        _tanh_back(torch.sub(state, kept, out=change), new, grad_input=d_new)
-        before = out[t - 1].transpose(0, 1) if t else torch.zeros_like(new)
-        torch.sub(before, new, out=change).mul_(state)
-        _sigmoid_back(change, update, grad_input=d_update)
-        torch.mul(d_new, inner[:, t], out=change)
-        _sigmoid_back(change, reset, grad_input=d_reset)
-        torch.mul(d_new, reset, out=d_inner)
-        if t:
-            torch.add(kept, grad[t - 1].transpose(0, 1), out=state)
-            state.baddbmm_(now[:, :, : 3 * hidden], back)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from halpgraph import cell_steps
 from halpgraph import cells as module
 from halpgraph.cells import Cells, cells_suit, whole
 
@@ -116,6 +117,36 @@ def test_single_precision_far_from_zero() -> None:
     ours, theirs = Cells.apply(*inputs), cells(*inputs)
     assert ours.isfinite().all()
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+@apart
+@stretched
+@pytest.mark.parametrize(("hidden", "many"), [(16, 2), (5, 1), (9, 3)])
+def test_in_c_or_by_arrays(
+    monkeypatch: Any, cached: int, stretch: int, hidden: int, many: int
+) -> None:
+    if cell_steps.loops(torch.zeros(1)) is None:
+        pytest.skip("no C compiler here")
+    monkeypatch.setattr(module, "CACHED", cached)
+    monkeypatch.setattr(module, "STRETCH", stretch)
+    inputs = [t.detach().float().requires_grad_() for t in example(7, 4, 6, hidden, many)]
+    ours = Cells.apply(*inputs)
+    weight = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    mine = torch.autograd.grad((ours * weight).sum(), inputs)
+    monkeypatch.setattr(cell_steps, "loops", lambda _: None)
+    wanted = Cells.apply(*inputs)
+    slopes = torch.autograd.grad((wanted * weight).sum(), inputs)
+    for a, b in zip([ours, *mine], [wanted, *slopes], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), -float("nan")])
+def test_what_is_no_number_is_not_hidden(bad: float) -> None:
+    inputs = [t.detach().float() for t in example(5, 3)]
+    inputs[0][2, 1, 0] = bad
+    found = Cells.apply(*inputs).isnan().any(2)  # [T, B]
+    assert found[2:, 1].all()
+    assert found.sum() == 3
 
 
 def test_where_it_is_used() -> None:
