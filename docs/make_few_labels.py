@@ -1,4 +1,4 @@
-"""Write docs/results/few_labels.md from finished runs of the few-label recipes.
+"""Write docs/results/few_labels.md, or another page, from finished runs of the few-label recipes.
 
 Example: python docs/make_few_labels.py runs/fewlabels_nwucla-3f9c2a1b runs/fewlabels_utdmhad-9d41
 """
@@ -27,9 +27,10 @@ untrained encoder, fine-tuned, is the same encoder trained from scratch. ASSL ha
 one draw at 10 % while it was pre-trained. All seeds share one test set, whose own chance the sd
 does not show. At least one clip of each class is shown: on UTD-MHAD 1 % and 5 % are the same 27.
 
-Fine-tuning has the epochs of CMD's released code halved, but AdamW at 1e-3 instead of SGD at 0.01,
-and 100 steps at least: of so few clips the published schedule makes one to four an epoch, and
-inside the training part of NW-UCLA, where the choice was made with MoCo, it stayed far behind.
+Read the fine-tuned tables with care: of so few clips the schedule of CMD's released code, shortened
+(SGD, learning rate 0.01), makes 40 to 160 steps in all, which alone may put them below the frozen
+ones. Inside the training part of NW-UCLA AdamW at 0.001 with 100 steps at least did better
+(recipes/search_nwucla_finetune.yaml); UTD-MHAD has that.
 """
 
 
