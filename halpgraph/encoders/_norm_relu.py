@@ -51,7 +51,7 @@ def norm_relu(
 class NormRelu(Function):
     """``relu(norm(x + offset) + residual)`` with the batch's moments; a residual may have a norm.
 
-    PyTorch reads and writes maps five times as often for the same, rounding apart. ReLU's slopes
+    PyTorch reads and writes maps about twice as often for the same, rounding apart. ReLU's slopes
     are taken from the output; norms count the batch in their running moments.
 
     Reference: Ioffe and Szegedy, "Batch Normalization", ICML 2015, algorithm 1 and section 3,
@@ -76,18 +76,18 @@ class NormRelu(Function):
 
         Shapes: x and residual [V, n, C], offsets [V or 1, C], weights and biases [C] -> [V, n, C].
         """
+        x, rest = x.contiguous(), None if residual is None else residual.contiguous()
         one, two = _Scaled(x, offset, weight, bias, norm), None
-        rest = None if residual is None else residual.contiguous()
         if rest is not None and residual_norm is not None:
             given: Any = (residual_offset, residual_weight, residual_bias, residual_norm)
             two = _Scaled(rest, *given)
             one.shift += two.shift
-        y, beside = torch.empty_like(one.x), None if two is None else two.scale
+        y, beside = torch.empty_like(x), None if two is None else two.scale
         if bool(torch.isfinite(one.shift).all()):
-            _call("apply", y.shape, one.x, one.scale, one.shift, rest, beside, y)
+            _call("apply", y.shape, x, one.scale, one.shift, rest, beside, y)
         else:
             y.fill_(torch.nan)  # C's comparisons do not know of it
-        ctx.save_for_backward(y)
+        ctx.save_for_backward(y, x, None if two is None else rest)
         ctx.one, ctx.two, ctx.added = one, two, residual is not None
         return y
 
@@ -95,31 +95,30 @@ class NormRelu(Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Return the slopes of all but the norms."""
-        (y,), one, two = ctx.saved_tensors, ctx.one, ctx.two
+        (y, x, beside), one, two = ctx.saved_tensors, ctx.one, ctx.two
         shape, grad = y.shape, grads[0].contiguous()
         sums = torch.empty(3, shape[0], shape[2], dtype=torch.float64)
-        beside = None if two is None else two.x
-        known = (grad, y, one.x, one.centre, beside, two and two.centre)
+        known = (grad, y, x, one.centre, beside, two and two.centre)
         _call("slope_sums", shape, *known, y.new_empty(3, shape[2]), sums)
-        along, shift, found = one.shares(sums[0], sums[1])
+        along, shift, found = one.shares(shape, sums[0], sums[1])
         others: list[Tensor | None] = [None, None, None]
         besides: list[Tensor | None] = [None, None, None]
         if two is not None:
-            *besides[1:], others = two.shares(sums[0], sums[2])
+            *besides[1:], others = two.shares(shape, sums[0], sums[2])
             besides[0] = two.scale
         d_x, d_rest = torch.empty_like(y), torch.empty_like(y) if ctx.added else None
-        known = (grad, y, one.x, one.scale, along, shift, beside, *besides)
+        known = (grad, y, x, one.scale, along, shift, beside, *besides)
         _call("slopes", shape, *known, d_x, d_rest)
         return d_x, *found, None, d_rest, *others, None
 
 
 class _Scaled:
-    """A map with its batch norm: ``x * scale + shift``; the running moments are brought on."""
+    """What batch norm makes of a map: ``x * scale + shift``; its running moments are brought on."""
 
     def __init__(
         self, x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d
     ) -> None:
-        self.x, self.offsets = x.contiguous(), offset.size(0)
+        self.offsets = offset.size(0)
         groups, _, width = x.shape
         offset = offset.expand(groups, -1).contiguous()
         self.sums = x.new_empty(groups, width, dtype=torch.float64)
@@ -130,17 +129,19 @@ class _Scaled:
             norm.num_batches_tracked.add_(1)
         running = (norm.eps, norm.momentum, norm.running_mean, norm.running_var)
         found = (work[0], self.sums, mean, self.std, self.scale, self.centre, self.shift)
-        _call("moments", x.shape, self.x, offset, weight, bias, *running, *found)
+        _call("moments", x.shape, x, offset, weight, bias, *running, *found)
 
-    def shares(self, sums: Tensor, products: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+    def shares(
+        self, shape: torch.Size, sums: Tensor, products: Tensor
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Return what of x and what else belongs to x's slopes, and the other slopes.
 
-        Shapes: sums, products [V, C] -> [C], [V, C], [[V or 1, C], [C], [C]].
+        Shapes: shape of x; sums, products [V, C] -> [C], [V, C], [[V or 1, C], [C], [C]].
         """
         shift, d_offset = torch.empty(2, *self.centre.shape)
         along, d_weight, d_bias = torch.empty(3, len(self.scale))
         known = (sums, products, self.sums, self.std, self.scale, self.centre)
-        _call("shares", self.x.shape, *known, along, shift, d_offset, d_weight, d_bias)
+        _call("shares", shape, *known, along, shift, d_offset, d_weight, d_bias)
         if self.offsets == 1:
             d_offset = d_offset.sum(0, keepdim=True)
         return along, shift, [d_offset, d_weight, d_bias]
