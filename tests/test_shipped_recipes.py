@@ -23,6 +23,7 @@ SMALL = {
     "bigru": {"name": "bigru", "hidden": 8, "layers": 1, "pool": "mean"},
     "stgcn": {"name": "stgcn", "channels": [[8, 1], [8, 2]], "dropout": 0},
 }
+KEPT = ("concatenate", "input_norm")  # what arms may differ in
 SHORT = {"train.epochs": 3, "encoder.hidden": 6, "method.bank": 80}  # in place of an arm's own
 
 
@@ -93,7 +94,8 @@ def made_small(name: str) -> dict[str, Any]:
     for part in (content, *arms):
         part |= {key: value for key, value in SHORT.items() if key in part}
         if part.get("encoder"):
-            part["encoder"] = SMALL[part["encoder"]["name"]]
+            kept = {key: part["encoder"][key] for key in KEPT if key in part["encoder"]}
+            part["encoder"] = SMALL[part["encoder"]["name"]] | kept
         if part.get("method"):
             part["method"] = small_method(part["method"])
         if part.get("head"):
