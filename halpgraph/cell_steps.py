@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from halpgraph import native
+from halpgraph.native import address
 
 _SOURCE = Path(__file__).with_name("_cells.c")
 _tanh_back = torch.ops.aten.tanh_backward.grad_input
@@ -28,7 +29,7 @@ def step_through(
     from_state, b_new = torch.empty_like(gates[:, 0]), b_new.contiguous()
     state, outs = torch.zeros_like(inner[:, 0]), out.transpose(1, 2).unbind()
     sizes = (*inner.shape, *out.stride()[:2])
-    places = [t.data_ptr() for t in (gates, inner, out, from_state, bias, b_new)]
+    places = [address(t) for t in (gates, inner, out, from_state, bias, b_new)]
     for t, now in enumerate(outs):
         torch.bmm(state, turned, out=from_state)
         if found is not None:
@@ -78,7 +79,7 @@ def walk_back(
     frames, hidden = slopes.size(1), inner.size(3)
     kept, change = torch.empty_like(state), torch.empty_like(state)
     sizes, apart = (*inner.shape, *out.stride()[:2]), slopes.stride(0)
-    places = [t.data_ptr() for t in (gates, inner, out, grad, state, slopes)]
+    places = [address(t) for t in (gates, inner, out, grad, state, slopes)]
     for t in range(first + frames - 1, first - 1, -1):
         now = slopes[:, t - first]
         if found is not None:

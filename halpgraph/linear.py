@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from halpgraph import native
+from halpgraph.native import address
 
 _SOURCE = Path(__file__).with_name("_poses.c")
 
@@ -69,11 +70,6 @@ def one_each(numbers: Tensor, bodies: int, space: int, matrix: Tensor) -> bool:
         and matrix.numel() == bodies * space**2 > 0
         and not (torch.is_grad_enabled() and (numbers.requires_grad or matrix.requires_grad))
     )
-
-
-def address(tensor: Tensor | None) -> int | None:
-    """Return where a tensor's numbers lie, for C; NULL without one."""
-    return None if tensor is None else tensor.data_ptr()
 
 
 @functools.cache

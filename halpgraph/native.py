@@ -17,6 +17,10 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SAFE = (
     *("-O3", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math"),
@@ -39,6 +43,11 @@ def load(source: Path) -> ctypes.CDLL | None:
         return ctypes.CDLL(str(_compiled(source)))
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Return where a tensor's numbers lie, for C; NULL without one."""
+    return None if tensor is None else tensor.data_ptr()
 
 
 def _compiled(source: Path) -> Path:

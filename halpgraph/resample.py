@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from halpgraph.linear import address, linear, loops, one_each
+from halpgraph.linear import linear, loops, one_each
+from halpgraph.native import address
 
 TABLE = 1024  # frames; of shorter windows it is known once and for all how they are resampled
 

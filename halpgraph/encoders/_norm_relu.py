@@ -13,6 +13,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from halpgraph import native
+from halpgraph.native import address
 
 _SOURCE = Path(__file__).with_name("_maps.c")
 
@@ -149,7 +150,7 @@ class _Scaled:
 
 def _call(name: str, shape: torch.Size, *given: Tensor | float | None) -> None:
     """Call one of the loops on maps of a shape."""
-    rest = (t.data_ptr() if isinstance(t, Tensor) else t for t in given)
+    rest = (t if isinstance(t, float) else address(t) for t in given)
     getattr(loops(), name)(*shape, *rest)
 
 

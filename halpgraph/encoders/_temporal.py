@@ -23,7 +23,7 @@ def along_time(conv: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 class Temporal(Function):
-    """``conv2d`` with a kernel of (k, 1), a third faster in what weights of many channels get.
+    """``conv2d`` with a kernel of (k, 1), faster in the slopes of weights of many channels.
 
     A tap sees whole frames of a joint, rows that lie one after another: its slopes are one matrix
     product a joint.
