@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.func import functional_call
+from torch.nn import functional as F
 
 
 class _Reversed(torch.autograd.Function):
@@ -37,10 +37,40 @@ def reverse(x: Tensor) -> Tensor:
     return out
 
 
-def judged(judge: nn.Module, *inputs: Any) -> Any:
-    """Return what a judge (a discriminator) says, its weights held still: only inputs learn.
+def duel(judge: nn.Module, real: Tensor, made: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    """Return what the maker and the judge (the discriminator) of a clip lose, of one judging.
 
-    For the player who wants to please the judge; the judge learns from ``judge(x.detach())``.
+    With s the judge's logits::
+
+        fooling  weight * mean BCE(s(made), 1)                what made ``made`` descends it
+        judging  mean BCE(s(real), 1) + mean BCE(s(made), 0)  the judge descends it
+
+    The judge is walked back through once, with the slopes of ``judging``. As a clip's slope is its
+    logit's times what stands behind it, that of ``fooling`` is the same one times ``-weight *
+    exp(-s)``, which it is multiplied by on its way into ``made``. So ``fooling`` carries no slope
+    of its own: only the sum of both may be descended. Where the judge is surer than exp(-40) that
+    a clip is made, its maker learns less from it than the equation says.
+
+    Args:
+        judge: ``[T, B, n] -> [B]``, each clip by itself.
+        real: clips.
+        made: as many, by a network that is to learn.
+        weight: of fooling.
+
+    Shapes: real, made [T, B, n] -> [], [].
+
+    Reference: Goodfellow et al., "Generative Adversarial Nets", NeurIPS 2014, section 3 (the maker
+        maximises log J(made)), https://arxiv.org/abs/1406.2661
     """
-    still = {name: p.detach() for name, p in judge.named_parameters()}
-    return functional_call(judge, still, inputs)
+    shown = made.view_as(made)
+    right, wrong = judge(torch.cat([real, shown], dim=1)).float().chunk(2)  # [B], [B]
+    sure = wrong.detach()
+    if shown.requires_grad:
+        turn = -weight * sure.neg().clamp(max=40).exp()[:, None]  # [B, 1]
+        shown.register_hook(lambda grad: grad * turn.to(grad.dtype))
+    return weight * _said(sure, 1.0), _said(right, 1.0) + _said(wrong, 0.0)
+
+
+def _said(logits: Tensor, real: float) -> Tensor:
+    """Return the cross entropy of what the judge said. Shapes: [B] -> []."""
+    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch_geometric.data import Batch
 
-from halpgraph.adversary import judged
+from halpgraph.adversary import duel
 from halpgraph.cells import whole
 from halpgraph.contracts import About, Encoder, Method, Step
 from halpgraph.draws import Draws
@@ -40,8 +38,8 @@ class LongTGAN(Method):
         fooling         w * BCE(J(g), 1)                        J stands still, g learns
         judging         BCE(J(x), 1) + BCE(J(g), 0)             g stands still, J learns
 
-    All three are descended in one step (``halpgraph.adversary``). Nothing is contrasted, so no head
-    goes with it.
+    All three are descended in one step, by one walk back (``halpgraph.adversary``). Nothing is
+    contrasted, so no head goes with it.
 
     The authors' code was never published, and of the paper only its abstract was at hand: "a
     conditional skeleton inpainting architecture" that learns "a fixed-dimensional representation",
@@ -65,7 +63,8 @@ class LongTGAN(Method):
         judge: width of the judge's GRU.
         fooling: w; at 0 there is no judge, and the error is all there is.
 
-    Cost: a step encodes each clip once with gradient, decodes it once and judges it three times.
+    Cost: a step encodes each clip once with gradient, decodes it once and judges it twice, as it is
+    and as it is told.
 
     Raises:
         UserError: graphs that are no skeletons, or an encoder that is not of skeletons.
@@ -111,10 +110,7 @@ class LongTGAN(Method):
         told = self.decoder(feature, len(wanted), given).float() * mask  # [T, B, n]
         terms = {"reconstruction": error(told, wanted, mask)}
         if self.judge is not None:
-            terms["fooling"] = self.fooling * _said(judged(self.judge, told), 1.0)
-            both = torch.cat([wanted, told.detach()], dim=1)  # [T, 2B, n]
-            right, wrong = self.judge(both).chunk(2)
-            terms["judging"] = _said(right, 1.0) + _said(wrong, 0.0)
+            terms["fooling"], terms["judging"] = duel(self.judge, wanted, told, self.fooling)
         return Step(terms)
 
     def embed(self, batch: Batch) -> Tensor:
@@ -140,9 +136,3 @@ class Judge(nn.Module):
         """Return a logit a clip. Shapes: [T, B, width] -> [B]."""
         logits: Tensor = self.leave(whole(self.gru, frames)[-1])[:, 0]
         return logits
-
-
-def _said(logits: Tensor, real: float) -> Tensor:
-    """Return the cross entropy of what the judge said. Shapes: [B] -> []."""
-    logits = logits.float()
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from resuming import resumes_bit_equal
 from small import small_data, small_recipe, small_skeletons
-from torch import nn
+from torch.nn.functional import logsigmoid
 
 from halpgraph.engine import Trainer
 from halpgraph.errors import UserError
@@ -65,37 +65,26 @@ def test_terms_are_those_of_the_equations(conditional: bool) -> None:
     assert float(step.terms["judging"]) == pytest.approx(judging, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("term", "judge", "maker"),
-    [("fooling", False, True), ("judging", True, False), ("reconstruction", False, True)],
-)
-def test_each_player_learns_from_its_own_term(term: str, judge: bool, maker: bool) -> None:
-    train = trainer(fooling=1.0)
-    method: LongTGAN = train.method  # type: ignore[assignment]
-    method(next(train._view_batches())).terms[term].backward()
-    players = (("judge", judge), ("decoder", maker), ("encoder", maker))
-    for name, learns in players:
-        net: nn.Module = getattr(method, name)
-        reached = [p.grad is not None and bool(p.grad.any()) for p in net.parameters()]
-        assert any(reached) == learns
-
-
 def test_one_step_is_that_of_two_players_with_an_optimiser_each() -> None:
     """Both gradients are of the weights before the step, as if each player moved by itself."""
     train, twin = trainer(fooling=0.5), trainer(fooling=0.5)
     (view,) = next(train._view_batches())
     next(twin._view_batches())
-    loss = torch.stack(list(train.method([view]).terms.values())).sum()
-    loss.backward()
-    step = twin.method([view]).terms
+    torch.stack(list(train.method([view]).terms.values())).sum().backward()
     theirs: LongTGAN = twin.method  # type: ignore[assignment]
-    makers = [*theirs.encoder.parameters(), *theirs.decoder.parameters()]
-    judges = [*theirs.judge.parameters()]  # type: ignore[union-attr]
-    made = torch.autograd.grad(step["reconstruction"] + step["fooling"], makers)
-    said = torch.autograd.grad(step["judging"], judges)
+    judge = theirs.judge
+    assert judge is not None
+    holes = hide_cells(view.pose, clip_of_body(view), 0.3, theirs.draws.next())
+    wanted, mask = truth(view, 2)
+    told = theirs.decoder(theirs.encoder(with_pose(view, holes)).graph, len(wanted)) * mask
+    gap = (((told - wanted) ** 2) * mask).sum() / (mask.sum() * len(wanted))
+    makes = [*theirs.encoder.parameters(), *theirs.decoder.parameters()]
+    made = torch.autograd.grad(gap - 0.5 * logsigmoid(judge(told)).mean(), makes)
+    apart = logsigmoid(judge(wanted)).mean() + logsigmoid(-judge(told.detach())).mean()
+    said = torch.autograd.grad(-apart, [*judge.parameters()])
     mine: LongTGAN = train.method  # type: ignore[assignment]
     for parameter, gradient in zip(mine.parameters(), [*made, *said], strict=True):
-        torch.testing.assert_close(parameter.grad, gradient)
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-4, atol=1e-7)
 
 
 def test_without_fooling_there_is_no_judge() -> None:
