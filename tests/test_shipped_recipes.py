@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def check_page(folder: RunDir) -> str:
     """Look for every row of the first cell on the page, and for what should not be there."""
     page = (folder.path / "report.html").read_text()
     for row in folder.scores["cells"][0]["rows"]:
-        assert row["label"] in page
+        assert row["label"] in html.unescape(page)
         assert f"{100 * row['metrics']['accuracy']['mean']:.1f}" in page
     assert not re.search(r"\bnan\b|\bNone\b", re.sub(r"<[^>]*>", " ", page.split("<pre")[0]))
     return page
