@@ -45,7 +45,7 @@ def hide_cells(pose: Tensor, clip: Tensor, share: float, generator: Generator) -
     count = max(round(share * frames * joints), 1)
     draws = torch.rand(clips, frames * joints, generator=generator, device=pose.device)
     stays = torch.ones_like(draws)
-    stays.scatter_(1, draws.topk(count, dim=1).indices, 0.0)
+    stays.scatter_(1, draws.topk(count, dim=1, sorted=False).indices, 0.0)
     return pose * stays.view(clips, frames, 1, joints)[clip]
 
 
