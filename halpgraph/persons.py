@@ -25,15 +25,20 @@ def beside(batch: Batch, persons: int) -> Tensor:
     pose: Tensor = batch.pose
     bodies, frames = pose.shape[:2]
     clips = batch.body_ptr.numel() - 1
-    out = pose.new_zeros(frames, clips * persons, pose.size(2) * pose.size(3))
-    out[:, slots(batch, persons)] = pose.reshape(bodies, frames, -1).transpose(0, 1)
+    rows = pose.reshape(bodies, frames, -1).transpose(0, 1)  # [T, R, C * V]
+    if persons == 1 and bodies == clips:
+        return rows.contiguous()
+    out = pose.new_zeros(frames, clips * persons, rows.size(2))
+    out[:, slots(batch, persons)] = rows
     return out.view(frames, clips, -1)  # [T, B, M * C * V]
 
 
 def there(batch: Batch, persons: int) -> Tensor:
     """Return which columns of ``beside`` are of a person who is there. Shapes: [B, M * C * V]."""
     pose: Tensor = batch.pose
-    clips = batch.body_ptr.numel() - 1
-    out = pose.new_zeros(clips * persons, pose.size(2) * pose.size(3))
+    clips, width = batch.body_ptr.numel() - 1, pose.size(2) * pose.size(3)
+    if persons == 1 and len(pose) == clips:
+        return pose.new_ones(clips, width)
+    out = pose.new_zeros(clips * persons, width)
     out[slots(batch, persons)] = 1
     return out.view(clips, -1)
