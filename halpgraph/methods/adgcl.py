@@ -158,7 +158,8 @@ def both_ways(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     Shapes: [E / 2], [E / 2], [E].
     """
     source, target = batch.edge_index
-    back = target.argsort(stable=True)  # edges by target, then source: each edge's other direction
+    # Edges by target, then source: the other direction of each edge. Short integers sort sooner.
+    back = target.int().argsort(stable=True)
     ahead = (source < target).nonzero().view(-1)  # [E / 2]
     number = torch.empty_like(source)
     number[ahead] = torch.arange(ahead.numel(), device=source.device)
