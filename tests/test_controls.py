@@ -83,12 +83,20 @@ def test_of_many_treatments_the_floor_is_told_once() -> None:
     rows += [row(f"t{i}", "treatment", 0.3 + 0.1 * i) for i in range(4)]
     tested = [gap(f"t{i}", ci=[-0.01, 0.05], p=0.3) for i in range(4)]
     found = verdicts(Cell("set", {}, rows, tested))
-    assert len(found) == 5
+    assert [v.tone for v in found] == ["unknown", "none"]
     assert (
         "the strongest floor, RAW (knn), reaches 50.0; above it: T3 (60.0), 1 of 4" in found[0].text
     )
     assert all(v.floor == "" for v in found)
     assert len(verdicts(Cell("set", {}, rows[:5], tested))) == 3
+    together = found[1].sentence.replace(HARD, " ")
+    opening = "set: no evidence of a difference (3 seeds × 1 fold); 95 % intervals: "  # noqa: RUF001
+    each = [f"T{i} minus PLAIN: +2.0 points, −1.0 to +5.0" for i in range(4)]  # noqa: RUF001
+    assert together == opening + "; ".join(each) + "."
+
+    better = [gap("t0", ci=[0.01, 0.03], p=0.01), *tested[1:]]
+    tones = [v.tone for v in verdicts(Cell("set", {}, rows, better))]
+    assert tones == ["unknown", "better", "none", "none", "none"]
 
     some = [*tested[:2], gap("t2", ci=None, p=None), gap("t3", ci=None, p=None)]
     found = verdicts(Cell("set", {}, rows, some))

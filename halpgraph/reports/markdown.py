@@ -105,7 +105,9 @@ def _tight(parts: Sequence[str]) -> list[str]:
 
 
 def _findings(run: Run) -> list[str]:
-    return [f"- {escape(v.sentence)}" for cell in run.cells for v in verdicts(cell)]
+    found = [one for cell in run.cells for one in verdicts(cell)]
+    lines = [[one.sentence] if not one.items else [one.opening, *one.items] for one in found]
+    return ["- " + "\n  - ".join(map(escape, some)) for some in lines]
 
 
 def _protocol(run: Run) -> list[str]:

@@ -22,45 +22,62 @@ from halpgraph.reports.words import (
     strongest_floor,
 )
 
-MANY = 3  # treatments, beyond which a floor is not told with each of them
+MANY = 3  # treatments, beyond which floors, and pairs without evidence, are told together
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A finding: ``tone`` is better, worse, none (no evidence) or unknown (not tested)."""
+    """A finding: ``tone`` is better, worse, none (no evidence) or unknown (not tested).
+
+    ``items`` are pairs that the text says the same of.
+    """
 
     cell: str
     title: str
     tone: str
     text: str
     floor: str
+    items: tuple[str, ...] = ()
+
+    @property
+    def opening(self) -> str:
+        """Return the finding without what stands behind it."""
+        return f"{self.title}: {self.text}"
 
     @property
     def sentence(self) -> str:
         """Return the whole finding as plain text."""
-        return f"{self.title}: {self.text} {self.floor}".strip()
+        items = f"{'; '.join(self.items)}." if self.items else ""
+        return " ".join(part for part in (self.opening, items, self.floor) if part)
 
 
 def verdicts(cell: Cell) -> list[Verdict]:
     """Put a cell's findings into words: each treatment against control and strongest floor.
 
-    Of more than ``MANY`` treatments the floor is told once, in front, and what was measured but not
-    tested (one seed) in one sentence.
+    Of more than ``MANY`` treatments the floor is told once, in front; what was measured but not
+    tested (one seed) in one sentence, and more than ``MANY`` pairs without evidence of a difference
+    in one list.
     """
     rows = cell.treatments()
-    pairs = [(row, _verdict(cell, row, len(rows) <= MANY)) for row in rows]
-    found = [one for _, one in pairs]
+    found = [_verdict(cell, row, len(rows) <= MANY) for row in rows]
     if len(rows) > MANY:
-        bare = {id(row): row for row, one in pairs if one.tone == "unknown" and _gap(cell, row)}
-        if len(bare) > 1:
-            found = [one for row, one in pairs if id(row) not in bare]
-            text = _untested(cell, list(bare.values()))
-            found.append(Verdict(cell.name, cell.title, "unknown", text, ""))
-        found.insert(0, Verdict(cell.name, cell.title, "unknown", _all_and_floor(cell, rows), ""))
+        found = _shortened(cell, rows, found)
     nothing = "no arm was trained."
     if cell.data.get("num_classes") == 0:
         nothing = "the graphs have no class labels: they were embedded, nothing was evaluated."
     return found or [Verdict(cell.name, cell.title, "unknown", nothing, "")]
+
+
+def _shortened(cell: Cell, rows: Sequence[Row], found: Sequence[Verdict]) -> list[Verdict]:
+    """Tell together what is to be said of many rows."""
+    pairs = list(zip(rows, found, strict=True))
+    alike = [row for row, one in pairs if one.tone == "none"]
+    bare = [row for row, one in pairs if one.tone == "unknown" and _gap(cell, row)]
+    many = [(_untested, bare)] * (len(bare) > 1) + [(_alike, alike)] * (len(alike) > MANY)
+    told = {id(row) for _, some in many for row in some}
+    floor = Verdict(cell.name, cell.title, "unknown", _all_and_floor(cell, rows), "")
+    apart = [one for row, one in pairs if id(row) not in told]
+    return [floor, *apart, *(tell(cell, some) for tell, some in many)]
 
 
 def _verdict(cell: Cell, main: Row, with_floor: bool) -> Verdict:
@@ -122,14 +139,27 @@ def _alone(main: Row, control: Row | None, metric: str) -> str:
     return f"{reached}{folds_of(main, metric)}; {missing}."
 
 
-def _untested(cell: Cell, rows: Sequence[Row]) -> str:
+def _untested(cell: Cell, rows: Sequence[Row]) -> Verdict:
     """Say in one sentence how far each row lies from its control where nothing could be tested."""
     said: dict[str, list[str]] = {}
     for row in rows:
         whose = label_of(control_of(cell, row) or row)
         said.setdefault(whose, []).append(f"{label_of(row)} {_gap(cell, row)}")
     each = "; ".join(f"to {whose}: {', '.join(gaps)}" for whose, gaps in said.items())
-    return f"differences measured, not tested{folds_of(rows[0], primary(cell))}, {each}."
+    text = f"differences measured, not tested{folds_of(rows[0], primary(cell))}, {each}."
+    return Verdict(cell.name, cell.title, "unknown", text, "")
+
+
+def _alike(cell: Cell, rows: Sequence[Row]) -> Verdict:
+    """Put together pairs between which there is no evidence of a difference."""
+    metric, items = primary(cell), []
+    for row in rows:
+        control = control_of(cell, row)
+        found = difference(cell, row, control, metric) or {}
+        tested = f"{points(found.get('mean'), metric)}, {interval(found.get('ci'), metric, True)}"
+        items.append(f"{label_of(row)} minus {label_of(control or row)}: {tested}")
+    text = f"no evidence of a difference{folds_of(rows[0], metric)}; 95{HARD}% intervals:"
+    return Verdict(cell.name, cell.title, "none", text, "", tuple(items))
 
 
 def _gap(cell: Cell, row: Row) -> str:
