@@ -122,6 +122,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--recipes", nargs="+", default=["family_nwucla"])
+    parser.add_argument("--arms", nargs="+", default=[], help="of the recipes, alone")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--data", default=None, help="where data sets are looked for first")
     parser.add_argument("--set", nargs="+", default=[], help="settings changed, as KEY=VALUE")
@@ -134,7 +135,7 @@ def main() -> None:
             (cell,) = prepare(read_and_validate(name, asked.set), asked.data)
             for arm in cell.recipe.arms:
                 made = cell.recipe.arm(arm)
-                if made.head is not None:
+                if made.head is not None or (asked.arms and arm not in asked.arms):
                     continue
                 try:
                     line = row(

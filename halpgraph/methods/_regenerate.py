@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional as F
 from torch_geometric.data import Batch
 
 from halpgraph.cells import whole
@@ -99,9 +100,9 @@ def truth(batch: Batch, persons: int) -> tuple[Tensor, Tensor]:
 
 
 def error(told: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean squared error over the persons who are there.
+    """Return the mean squared error over the persons who are there; others are zeros in ``wanted``.
 
     Shapes: told, wanted [T, B, n], mask [B, n] -> [].
     """
     seen = mask.sum() * len(told)
-    return (((told - wanted) ** 2) * mask).sum() / seen.clamp_min(1)
+    return F.mse_loss(told * mask, wanted, reduction="sum") / seen.clamp_min(1)
