@@ -174,7 +174,8 @@ class ASSL(Method):
             told = F.one_hot(label.clamp(min=0), self.shown.count).to(opinions)
             opinions = torch.where(label[:, None] >= 0, told, opinions)
             target = around(similar[: len(z)], opinions, self.neighbours)
-        found = self.judge(torch.cat([reverse(z), self.bank.stored]))[:, 0]  # [P]
+        sides = (reverse(z), self.bank.stored)  # apart: the bank needs no slopes
+        found = torch.cat([self.judge(side) for side in sides])[:, 0]  # [P]
         judged = found, label, similar[len(z) :], known
         apart = F.kl_div(logits.log_softmax(1), target, reduction="none").sum(1)  # [B]
         return {
