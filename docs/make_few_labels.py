@@ -27,10 +27,9 @@ untrained encoder, fine-tuned, is the same encoder trained from scratch. ASSL ha
 one draw at 10 % while it was pre-trained. All seeds share one test set, whose own chance the sd
 does not show. At least one clip of each class is shown: on UTD-MHAD 1 % and 5 % are the same 27.
 
-Read the fine-tuned tables with care: of so few clips the schedule of CMD's released code, shortened
-(SGD, learning rate 0.01), makes 40 to 160 steps in all, which alone may put them below the frozen
-ones. Inside the training part of NW-UCLA AdamW at 0.001 with 100 steps at least did better
-(recipes/search_nwucla_finetune.yaml); UTD-MHAD has that.
+Fine-tuning is by AdamW at 0.001 with 100 steps at least. The schedule of CMD's released code,
+shortened (SGD at 0.01), makes 40 to 160 steps of so few clips, and did worse inside the training
+part of NW-UCLA (recipes/search_nwucla_finetune.yaml).
 """
 
 
