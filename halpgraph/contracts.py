@@ -285,6 +285,10 @@ class Evaluator(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} works on embeddings")
 
+    def shown_clips(self, clips: int) -> int:
+        """Return how often ``tune`` will show a clip of so many to train on; for ``check``."""
+        return 0
+
     @abstractmethod
     def __call__(self, z: FloatArray, y: IntArray, folds: Sequence[Fold], seed: int) -> Scores:
         """Evaluate embeddings. Shapes: z [n, D], y [n]."""

@@ -12,6 +12,7 @@ from halpgraph.data.skeletons import SkeletonStore
 from halpgraph.environment import available_cores
 from halpgraph.errors import UserError
 from halpgraph.recipe import Recipe
+from halpgraph.registry import evaluators
 from halpgraph.rundir import RunDir
 from halpgraph.runner import Cell, prepare, read_and_validate, run_folder
 
@@ -93,6 +94,7 @@ def _without_data(plan: Recipe, card: Card, how: str, jobs: int | None) -> dict[
     clips = card.statistics.splits.get(split, (card.statistics.graphs or 0, 0))[0]
     epochs = [arm.train.epochs for arm in arms]
     one = sum(c.seconds * n for c, n in zip(costs, epochs, strict=True)) * clips
+    one += sum(c.seconds for c in costs) * _tuned_clips(plan, clips)
     seconds = one * len(plan.seeds)
     cores = min(jobs or available_cores(), available_cores())
     memory = max(c.activations + c.weights for c in costs) / 2**20 + 500
@@ -156,11 +158,20 @@ def _training_skeletons(cell: Cell) -> float:
     from halpgraph.step_costs import step_cost
 
     store: Any = cell.data.fit_store
-    for_all = 0.0
-    for name in cell.recipe.arms:
-        arm = cell.recipe.arm(name)
-        for_all += step_cost(store, arm).seconds * len(store) * arm.train.epochs
+    arms = [cell.recipe.arm(name) for name in cell.recipe.arms]
+    costs = [step_cost(store, arm).seconds for arm in arms]
+    for_all = sum(c * len(store) * a.train.epochs for c, a in zip(costs, arms, strict=True))
+    tuned = [*costs, *costs[:1] * ("untrained" in cell.recipe.floors)]
+    for_all += sum(tuned) * _tuned_clips(cell.recipe, len(store))
     return for_all * len(cell.recipe.seeds)
+
+
+def _tuned_clips(recipe: Recipe, clips: int) -> int:
+    """Return how often fine-tuning will show a clip to one encoder, all evaluators together."""
+    judges = [evaluators.build(spec, "evaluators") for spec in recipe.evaluators]
+    folds = 1 if recipe.data.split else recipe.folds
+    train = clips if recipe.data.split else clips - clips // folds
+    return folds * sum(judge.shown_clips(train) for judge in judges)
 
 
 def _width(cell: Cell) -> float:

@@ -181,6 +181,17 @@ def test_another_set_through_a_trained_encoder(finished: RunDir, tmp_path: Path)
     assert 0 <= rows[0]["metrics"]["accuracy"]["mean"] <= 1
 
 
+def test_check_counts_fine_tuning(tmp_path: Path) -> None:
+    """Far more clips are shown with labels here than without; whatever a step takes, it shows."""
+    many = "evaluators=[{name: linear}, {name: finetune, epochs: 500, min_frames: 8}]"
+    words = ["toy_stgcn", "--runs", str(tmp_path), "--json", "--set", "train.epochs=1"]
+    spent = []
+    for more in ([], ["--set", many]):
+        result = CliRunner().invoke(app, ["check", *words, *more])
+        spent.append(json.loads(result.stdout)["cpu_seconds"])
+    assert spent[1] > 5 * spent[0]
+
+
 def test_check_without_the_data_says_the_cost_and_the_way() -> None:
     words = ["check", "ntu60_bigru", "--set", "encoder.hidden=8", "--set", "train.device=cpu"]
     result = CliRunner().invoke(app, [*words, "--json"])

@@ -156,6 +156,11 @@ class finetune(Evaluator):  # noqa: N801 - the name of the file
         steps = self.epochs * len(batch_ends(labels, self.batch_size))
         return max(math.ceil(self.least_steps / steps), 1)
 
+    def shown_clips(self, clips: int) -> int:
+        """Return how often, in all draws and shares, a clip is shown of so many to train on."""
+        some = [max(round(share * clips), 1) for share in self.shares]
+        return self.repeats * sum(self.epochs * self.times(labels) * labels for labels in some)
+
     def _optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         some = [p for p in parameters if p.requires_grad]
         if self.optimizer == "sgd":

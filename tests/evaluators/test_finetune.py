@@ -105,6 +105,20 @@ def test_few_labels_make_every_epoch_several_times_over(monkeypatch: pytest.Monk
         assert found.chosen[0]["100%"]["chosen"][0]["epochs"] == 2 * times
 
 
+def test_what_it_says_it_will_show_is_what_it_shows(monkeypatch) -> None:
+    data, seen = small_skeletons(24), []
+    shown = finetune._shown
+
+    def count(self, store, ids, random):
+        seen.append(len(ids))
+        return shown(self, store, ids, random)
+
+    monkeypatch.setattr(finetune, "_shown", count)
+    tuner = finetune(epochs=2, shares=[0.5, 1.0], repeats=2, balanced=False, least_steps=5, **QUICK)
+    tuner.tune(maker(data), data.store, data.y, [fold_of(data)], 0)
+    assert sum(seen) == tuner.shown_clips(16) == 2 * (2 * 3 * 8 + 2 * 3 * 16)
+
+
 def test_windows_are_random_within_bounds_and_drawn_from_the_generator():
     data = small_skeletons(24, persons=2)
     ids = torch.arange(10)
