@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from halpgraph.contracts import Evaluator
 from halpgraph.data.cards import Card, card_of
 from halpgraph.data.skeleton_sets import open_set
 from halpgraph.data.skeletons import SkeletonStore
@@ -168,7 +169,7 @@ def _training_skeletons(cell: Cell) -> float:
 
 def _tuned_clips(recipe: Recipe, clips: int) -> int:
     """Return how often fine-tuning will show a clip to one encoder, all evaluators together."""
-    judges = [evaluators.build(spec, "evaluators") for spec in recipe.evaluators]
+    judges: list[Evaluator] = [evaluators.build(spec, "evaluators") for spec in recipe.evaluators]
     folds = 1 if recipe.data.split else recipe.folds
     train = clips if recipe.data.split else clips - clips // folds
     return folds * sum(judge.shown_clips(train) for judge in judges)
