@@ -95,7 +95,7 @@ def _without_data(plan: Recipe, card: Card, how: str, jobs: int | None) -> dict[
     clips = card.statistics.splits.get(split, (card.statistics.graphs or 0, 0))[0]
     epochs = [arm.train.epochs for arm in arms]
     one = sum(c.seconds * n for c, n in zip(costs, epochs, strict=True)) * clips
-    one += sum(c.seconds for c in costs) * _tuned_clips(plan, clips)
+    one += _tuning(plan, [c.seconds for c in costs], clips)
     seconds = one * len(plan.seeds)
     cores = min(jobs or available_cores(), available_cores())
     memory = max(c.activations + c.weights for c in costs) / 2**20 + 500
@@ -162,17 +162,17 @@ def _training_skeletons(cell: Cell) -> float:
     arms = [cell.recipe.arm(name) for name in cell.recipe.arms]
     costs = [step_cost(store, arm).seconds for arm in arms]
     for_all = sum(c * len(store) * a.train.epochs for c, a in zip(costs, arms, strict=True))
-    tuned = [*costs, *costs[:1] * ("untrained" in cell.recipe.floors)]
-    for_all += sum(tuned) * _tuned_clips(cell.recipe, len(store))
+    for_all += _tuning(cell.recipe, costs, len(store))
     return for_all * len(cell.recipe.seeds)
 
 
-def _tuned_clips(recipe: Recipe, clips: int) -> int:
-    """Return how often fine-tuning will show a clip to one encoder, all evaluators together."""
+def _tuning(recipe: Recipe, costs: Sequence[float], clips: int) -> float:
+    """CPU seconds of fine-tuning every arm, and the untrained floor as the first, for one seed."""
     judges: list[Evaluator] = [evaluators.build(spec, "evaluators") for spec in recipe.evaluators]
     folds = 1 if recipe.data.split else recipe.folds
     train = clips if recipe.data.split else clips - clips // folds
-    return folds * sum(judge.shown_clips(train) for judge in judges)
+    shown = folds * sum(judge.shown_clips(train) for judge in judges)
+    return shown * (sum(costs) + costs[0] * ("untrained" in recipe.floors))
 
 
 def _width(cell: Cell) -> float:

@@ -26,7 +26,7 @@ def beside(batch: Batch, persons: int) -> Tensor:
     bodies, frames = pose.shape[:2]
     clips = batch.body_ptr.numel() - 1
     rows = pose.reshape(bodies, frames, -1).transpose(0, 1)  # [T, R, C * V]
-    if persons == 1 and bodies == clips:
+    if persons == 1 and bodies == clips:  # each clip its one body, in order
         return rows.contiguous()
     out = pose.new_zeros(frames, clips * persons, rows.size(2))
     out[:, slots(batch, persons)] = rows

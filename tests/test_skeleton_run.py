@@ -14,6 +14,7 @@ from small import small_clips, small_data, small_skeletons
 from typer.testing import CliRunner
 
 from halpgraph.cli import app
+from halpgraph.costs import check
 from halpgraph.data.clip_writer import ClipWriter
 from halpgraph.data.clips import Split
 from halpgraph.data.dataset import DataSet
@@ -24,7 +25,8 @@ from halpgraph.jobs import load_checkpoint
 from halpgraph.layout import get_layout
 from halpgraph.recipe import Recipe, validate
 from halpgraph.rundir import RunDir
-from halpgraph.runner import run
+from halpgraph.runner import prepare, read_and_validate, run
+from halpgraph.step_costs import StepCost
 
 VIEW = {"name": "compose", "of": [{"name": "crop_resize", "min_frames": 8}, {"name": "shear"}]}
 
@@ -181,15 +183,18 @@ def test_another_set_through_a_trained_encoder(finished: RunDir, tmp_path: Path)
     assert 0 <= rows[0]["metrics"]["accuracy"]["mean"] <= 1
 
 
-def test_check_counts_fine_tuning(tmp_path: Path) -> None:
-    """Far more clips are shown with labels here than without; whatever a step takes, it shows."""
-    many = "evaluators=[{name: linear}, {name: finetune, epochs: 500, min_frames: 8}]"
-    words = ["toy_stgcn", "--runs", str(tmp_path), "--json", "--set", "train.epochs=1"]
+def test_check_counts_fine_tuning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every arm and the untrained floor see each training clip once an epoch, for every seed."""
+    cost = StepCost(seconds=0.5, activations=1.0, weights=1.0)
+    monkeypatch.setattr("halpgraph.step_costs.step_cost", lambda *of: cost)
+    plain = ["seeds=[0, 1]", "floors=[majority, untrained]", "data.split=xsub"]
     spent = []
-    for more in ([], ["--set", many]):
-        result = CliRunner().invoke(app, ["check", *words, *more])
-        spent.append(json.loads(result.stdout)["cpu_seconds"])
-    assert spent[1] > 5 * spent[0]
+    for judges in ("[linear, knn]", "[linear, {name: finetune, epochs: 7}]"):
+        found = check("toy_stgcn", [*plain, f"evaluators={judges}"], runs=tmp_path)
+        spent.append(found["cpu_seconds"])
+    clips = len(prepare(read_and_validate("toy_stgcn", plain))[0].data.fit_store)
+    assert len(found["arms"]) == 2
+    assert spent[1] - spent[0] == pytest.approx(0.5 * 7 * clips * (2 + 1) * 2)
 
 
 def test_check_without_the_data_says_the_cost_and_the_way() -> None:
