@@ -6,21 +6,12 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from halpgraph.errors import RunError, UserError
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = _umask()
 
 
 @contextlib.contextmanager
@@ -30,17 +21,14 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         RunError: the disk is full or read-only, or the folder closed; ``path`` is as before.
     """
-    handle, name = -1, ""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        os.close(handle)
-        os.chmod(name, 0o666 & ~_UMASK)  # as a file that is simply opened; mkstemp's is private
-        yield Path(name)
-        with open(name, "rb") as done:
+        open(temporary, "xb").close()
+        yield temporary
+        with open(temporary, "rb") as done:
             os.fsync(done.fileno())
-        os.replace(name, path)
-        name = ""
+        os.replace(temporary, path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise RunError(
@@ -48,9 +36,8 @@ def replacing(path: Path) -> Iterator[Path]:
             "Free some space or choose another folder, then run the same command again"
         ) from error
     finally:
-        if name:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -132,9 +132,14 @@ class _metrics:  # noqa: N801 - used like a function
 
 
 def save(trainer: Trainer, path: Path) -> None:
-    """Write a checkpoint, whole or not at all."""
-    state = trainer.state()
-    write_with(path, lambda out: torch.save(state, out))
+    """Write a checkpoint, whole or not at all.
+
+    By way of memory: Ctrl-C inside `torch.save` to an open file ends in an error of its zip
+    writer, or in an abort, in place of KeyboardInterrupt.
+    """
+    buffer = io.BytesIO()
+    torch.save(trainer.state(), buffer)
+    write_with(path, lambda out: out.write(buffer.getbuffer()))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

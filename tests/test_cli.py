@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,7 @@ from typer.testing import CliRunner
 
 from halpgraph.cli import app
 from halpgraph.errors import HalpgraphError
-from halpgraph.jobs import load_checkpoint
 from halpgraph.registry import ROOMS
-from halpgraph.rundir import RunDir
 from halpgraph.runner import run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,32 +150,6 @@ def test_run_prints_a_table_and_the_report(tmp_path: Path) -> None:
     assert again["run"] == known["run"]
     assert Path(again["report"]).is_file()
     assert again["scores"]["cells"][0]["name"] == "MUTAG"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs process groups")
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path, jobs: int) -> None:
-    words = ["run", "graphcl_mutag", "--set", "train.epochs=4000", "--set", "floors=[]"]
-    words += ["--set", "train.checkpoint_every=1", "--jobs", str(jobs), "--runs", str(tmp_path)]
-    command = [sys.executable, "-m", "halpgraph.cli", *words]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
-    )
-    start = time.monotonic()
-    while sum(p.stat().st_size for p in tmp_path.glob("*/MUTAG/*/*/metrics.jsonl")) < 2000:
-        assert process.poll() is None
-        assert time.monotonic() - start < 120
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 1, errors
-    assert "the same command goes on" in errors
-    assert "Traceback" not in errors
-    run_folder = next(tmp_path.iterdir())
-    state = load_checkpoint(next(run_folder.glob("MUTAG/*/seed-0/checkpoint.pt")))
-    assert state["epoch"] > 0
-    with RunDir(run_folder).locked():  # the killed run holds nothing
-        pass
 
 
 def test_embed_then_evaluate(finished: Path, tmp_path: Path) -> None:

@@ -44,13 +44,15 @@ def run(
 
     The same command goes on with an interrupted run, and returns a finished one at once.
     """
-    from halpgraph import runner
-
     try:
+        from halpgraph import runner
+
         folder = runner.run(
             recipe, overrides=overrides or (), runs=runs, jobs=jobs, data=data, quiet=as_json
         )
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not _interrupted(error):
+            raise
         raise RunError(
             "interrupted; what is done is kept, and the same command goes on from there"
         ) from None
@@ -62,6 +64,13 @@ def run(
 
     print_scores(folder.scores)
     typer.echo(f"report: {page}")
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Say whether an error is Ctrl-C, or what compiled code made of it when it came inside."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def check(
