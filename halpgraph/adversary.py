@@ -52,7 +52,8 @@ def duel(judge: nn.Module, real: Tensor, made: Tensor, weight: float) -> tuple[T
     a clip is made, its maker learns less from it than the equation says.
 
     Args:
-        judge: ``[T, B, n] -> [B]``, each clip by itself.
+        judge: ``[T, B, n] -> [B]``, each clip by itself; is told how many of the clips, the first
+            ones, are data, to which no slopes need go.
         real: clips.
         made: as many, by a network that is to learn.
         weight: of fooling.
@@ -63,7 +64,7 @@ def duel(judge: nn.Module, real: Tensor, made: Tensor, weight: float) -> tuple[T
         maximises log J(made)), https://arxiv.org/abs/1406.2661
     """
     shown = made.view_as(made)
-    right, wrong = judge(torch.cat([real, shown], dim=1)).float().chunk(2)  # [B], [B]
+    right, wrong = judge(torch.cat([real, shown], dim=1), real.size(1)).float().chunk(2)  # [B], [B]
     sure = wrong.detach()
     if shown.requires_grad:
         turn = -weight * sure.neg().clamp(max=40).exp()[:, None]  # [B, 1]

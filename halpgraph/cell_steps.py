@@ -80,17 +80,17 @@ def walk_back(
     kept, change = torch.empty_like(state), torch.empty_like(state)
     sizes, apart = (*inner.shape, *out.stride()[:2]), slopes.stride(0)
     places = [address(t) for t in (gates, inner, out, grad, state, slopes)]
+    to_states = slopes[..., : 3 * hidden].unbind(1)
     for t in range(first + frames - 1, first - 1, -1):
-        now = slopes[:, t - first]
         if found is not None:
             found.backward(*sizes, t, apart, first, *places)
         else:
             before = out[t - 1].transpose(0, 1) if t else torch.zeros_like(state)
-            _back(now, gates[:, t], inner[:, t], before, state, kept, change)
+            _back(slopes[:, t - first], gates[:, t], inner[:, t], before, state, kept, change)
             if t:
                 torch.add(kept, grad[t - 1].transpose(0, 1), out=state)
         if t:
-            state.baddbmm_(now[:, :, : 3 * hidden], back)
+            state.baddbmm_(to_states[t - first], back)
 
 
 def _back(

@@ -51,22 +51,23 @@ class Cells(Function):
         b_in: Tensor,
         b_rec: Tensor,
         frames: int | None = None,
+        given: int = 0,
     ) -> Tensor:
         """Return the outputs of all cells side by side, from a state of zeros.
 
         Gates lie in PyTorch's order: reset, update, new. With ``frames`` one frame is read again
-        and again, and multiplied once.
+        and again, and multiplied once. The first ``given`` clips are data: no slopes go to them.
 
         Shapes: x [T, B, I] (T = 1 with frames), w_in [n, 3H, I], w_rec [n, 3H, H],
         b_in, b_rec [n, 3H] -> [T, B, nH].
         """
-        (given, clips, _), (many, _, hidden) = x.shape, w_rec.shape
-        length = frames or given
-        rows, two = x.reshape(given * clips, -1), 2 * hidden
+        (read, clips, _), (many, _, hidden) = x.shape, w_rec.shape
+        length = frames or read
+        rows, two = x.reshape(read * clips, -1), 2 * hidden
         gates = x.new_empty(many, length, clips, 3 * hidden)
-        for cell, weight in zip(gates[:, :given].flatten(1, 2), w_in, strict=True):
+        for cell, weight in zip(gates[:, :read].flatten(1, 2), w_in, strict=True):
             torch.mm(rows, weight.t(), out=cell)
-        if given < length:
+        if read < length:
             gates[:, 1:] = gates[:, :1]
         bias, b_new = b_in.clone()[:, None], b_rec[:, None, two:]  # [n, 1, 3H], [n, 1, H]
         bias[:, :, :two] += b_rec[:, None, :two]
@@ -82,6 +83,7 @@ class Cells(Function):
                 b_new[cells],
             )
         ctx.save_for_backward(rows, w_in, w_rec, gates, inner, out)
+        ctx.given = given
         return out.flatten(2)
 
     @staticmethod
@@ -98,8 +100,7 @@ class Cells(Function):
         # Slopes of the inner product, then of the gates, so that what either product needs is one.
         most = STRETCH // (4 * many * clips * hidden * rows.element_size())
         slopes = gates.new_empty(many, min(max(most, 1), frames), clips, 4 * hidden)
-        order = torch.tensor([2, 0, 1])
-        back = w_rec.view(many, 3, hidden, hidden)[:, order].flatten(1, 2)  # [n, 3H, H]
+        back = w_rec.roll(hidden, 1)  # new, reset, update: [n, 3H, H]
         d_in, d_back = torch.zeros_like(w_in), torch.zeros_like(back)
         sums = slopes.new_zeros(many, 4 * hidden)
         d_x = torch.zeros_like(rows) if ctx.needs_input_grad[0] else None
@@ -115,8 +116,8 @@ class Cells(Function):
             flat = part.flatten(1, 2)
             to_gates = part[..., hidden:].sum(1) if repeated else flat[:, :, hidden:]
             these = slice(None) if repeated else slice(first * clips, last * clips)
-            for cell in range(0 if d_x is None else many):
-                d_x[these].addmm_(to_gates[cell], w_in[cell])  # type: ignore[index]
+            if d_x is not None:
+                _to_input(d_x[these], to_gates, w_in, clips, ctx.given)
             if not learns:
                 continue
             d_in.baddbmm_(to_gates.transpose(1, 2), rows[these].expand(many, -1, -1))
@@ -126,19 +127,34 @@ class Cells(Function):
             sums += flat.sum(1)
         d_x = None if d_x is None else d_x.view(-1, clips, d_x.size(1))
         if not learns:
-            return d_x, *(None,) * 5
-        d_rec = d_back.view(many, 3, hidden, hidden)[:, [1, 2, 0]].flatten(1, 2)
-        d_b_rec = torch.cat([sums[:, hidden:three], sums[:, :hidden]], 1)
-        return d_x, d_in, d_rec, sums[:, hidden:], d_b_rec, None
+            return d_x, *(None,) * 6
+        d_rec, d_b_rec = d_back.roll(-hidden, 1), sums[:, :three].roll(-hidden, 1)
+        return d_x, d_in, d_rec, sums[:, hidden:], d_b_rec, None, None
 
 
-def whole(gru: nn.GRU, x: Tensor, frames: int | None = None) -> Tensor:
+def _to_input(d_x: Tensor, to_gates: Tensor, w_in: Tensor, clips: int, given: int) -> None:
+    """Add what frames' gates want of what was read, but for the first clips, which are data.
+
+    Shapes: d_x [f * B, I], to_gates [n, f * B, 3H], w_in [n, 3H, I].
+    """
+    for slopes, weight in zip(to_gates, w_in, strict=True):
+        if not given:
+            d_x.addmm_(slopes, weight)
+            continue
+        wanted = slopes.view(-1, clips, slopes.size(1))[:, given:]
+        d_x.view(-1, clips, d_x.size(1))[:, given:].baddbmm_(
+            wanted, weight.expand(len(wanted), -1, -1)
+        )
+
+
+def whole(gru: nn.GRU, x: Tensor, frames: int | None = None, given: int = 0) -> Tensor:
     """Return the outputs of a forward GRU of any layers for whole sequences, from a state of zeros.
 
     Args:
         gru: neither bidirectional nor with dropout.
         x: what it reads.
         frames: how often one frame is read.
+        given: how many clips, the first ones, are data to which no slopes need go; it saves time.
 
     Shapes: x [T, B, I] (T = 1 with frames) -> [T, B, H].
     """
@@ -146,5 +162,6 @@ def whole(gru: nn.GRU, x: Tensor, frames: int | None = None) -> Tensor:
         out: Tensor = gru(x if frames is None else x.expand(frames, -1, -1))[0]
         return out
     for layer in range(gru.num_layers):
-        x = Cells.apply(x, *(w[None] for w in gru.all_weights[layer]), None if layer else frames)
+        weights = (w[None] for w in gru.all_weights[layer])
+        x = Cells.apply(x, *weights, *((None, 0) if layer else (frames, given)))
     return x

@@ -24,7 +24,7 @@ class Judge(nn.Module):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(12, 8), nn.Tanh(), nn.Linear(8, 1))
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, given: int = 0) -> Tensor:
         """Return a logit a clip. Shapes: [4, B, 3] -> [B]."""
         logits: Tensor = self.net(frames.transpose(0, 1).flatten(1))[:, 0]
         return logits

@@ -72,6 +72,25 @@ def test_one_frame_read_again_and_again(
     same(ours, theirs, inputs)
 
 
+@apart
+@stretched
+@pytest.mark.parametrize("frames", [None, 6])
+def test_no_slopes_go_to_clips_that_are_data(
+    monkeypatch: Any, cached: int, stretch: int, frames: int | None
+) -> None:
+    monkeypatch.setattr(module, "CACHED", cached)
+    monkeypatch.setattr(module, "STRETCH", stretch)
+    data, *others = example(1 if frames else 5)
+    wanted, found = (
+        torch.autograd.grad((Cells.apply(data, *others, frames, given) ** 2).sum(), [data, *others])
+        for given in (0, 2)
+    )
+    assert not found[0][:, :2].any()
+    torch.testing.assert_close(found[0][:, 2:], wanted[0][:, 2:], rtol=1e-10, atol=1e-12)
+    for a, b in zip(found[1:], wanted[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("frames", [None, 6])
 def test_a_gru_of_any_layers_as_a_whole(layers: int, frames: int | None) -> None:

@@ -100,9 +100,9 @@ def truth(batch: Batch, persons: int) -> tuple[Tensor, Tensor]:
 
 
 def error(told: Tensor, wanted: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean squared error over the persons who are there; others are zeros in ``wanted``.
+    """Return the mean squared error over the persons who are there; others are zeros in both.
 
     Shapes: told, wanted [T, B, n], mask [B, n] -> [].
     """
     seen = mask.sum() * len(told)
-    return F.mse_loss(told * mask, wanted, reduction="sum") / seen.clamp_min(1)
+    return F.mse_loss(told, wanted, reduction="sum") / seen.clamp_min(1)

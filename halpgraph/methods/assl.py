@@ -148,7 +148,7 @@ class ASSL(Method):
             holes = self._with_holes(batch)
             feature, z = (f.graph.float() for f in self.encoder.encode([holes, batch]))
             wanted, mask = truth(batch, self.encoder.persons)  # type: ignore[arg-type]
-            told = self.decoder(feature, len(wanted)).float()
+            told = self.decoder(feature, len(wanted)).float() * mask
             terms["inpainting"] = self.inpainting * error(told, wanted, mask)
         with torch.autocast(z.device.type, enabled=False):
             terms |= self._relations(z, batch.id)

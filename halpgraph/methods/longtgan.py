@@ -132,7 +132,7 @@ class Judge(nn.Module):
         self.gru = nn.GRU(width, hidden)
         self.leave = nn.Linear(hidden, 1)
 
-    def forward(self, frames: Tensor) -> Tensor:
-        """Return a logit a clip. Shapes: [T, B, width] -> [B]."""
-        logits: Tensor = self.leave(whole(self.gru, frames)[-1])[:, 0]
+    def forward(self, frames: Tensor, given: int = 0) -> Tensor:
+        """Return a logit a clip; the first ``given`` are data. Shapes: [T, B, width] -> [B]."""
+        logits: Tensor = self.leave(whole(self.gru, frames, given=given)[-1])[:, 0]
         return logits

@@ -129,7 +129,7 @@ class MS2L(Method):
         contrasts = []
         if self.decoder is not None:
             wanted, mask = truth(shown, self.encoder.persons)  # type: ignore[arg-type]
-            terms["motion"] = error(self.decoder(h["m"], len(wanted)), wanted, mask)
+            terms["motion"] = error(self.decoder(h["m"], len(wanted)) * mask, wanted, mask)
         if self.order is not None:
             terms["jigsaw"] = F.cross_entropy(self.order(h["s"]).float(), kind)
         if self.projector is not None:
