@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from fused import STREAM, fused_table
 from page_of_runs import write
 
 from halpgraph.files import read_json
@@ -32,7 +31,7 @@ seed each and not exhaustively. That views, and later learning rates and tempera
 into at all has its reason in tests: MoCo with a BiGRU had come out below the untrained encoder.
 Which ones were taken, the training part alone decided. All seeds share one test set, so intervals
 and sd speak of the training's chance alone; the test set's own is about 2 points (464 and 430
-clips).
+clips). Streams fused: docs/results/fused.md.
 """
 CURVES = """1-NN accuracy inside the training part, mean over the seeds, %: each training clip is
 judged by those of other views or subjects (`train.monitor`). Nothing was chosen by it."""
@@ -45,7 +44,7 @@ def overview(runs: list[RunDir]) -> str:
     """Return one table: each row of each run, by each evaluator."""
     lines = ["| run | row | evaluator | accuracy, % (mean ± sd over seeds) | HaLP minus row |"]
     lines.append("|---|---|---|---|---|")
-    for run in (run for run in runs if STREAM not in run.recipe["grid"]):
+    for run in runs:
         for cell in run.scores["cells"]:
             lines += [f"| {run.recipe['name']} | {line} |" for line in _rows(cell)]
     return "\n".join(lines)
@@ -114,12 +113,9 @@ def page(folders: list[Path]) -> str:
     """Return the page: overview, costs, then every run's own report."""
     runs = [RunDir.open(folder) for folder in folders]
     parts = [INTRO, "## Overview\n", overview(runs)]
-    alone = [run for run in runs if STREAM not in run.recipe["grid"]]
-    for run in (run for run in runs if run not in alone):
-        parts += [f"\n## {run.recipe['name']}: streams fused, equal weights\n", *fused_table(run)]
-    parts += ["\n## Over the epochs\n", CURVES, *(line for run in alone for line in curve(run))]
+    parts += ["\n## Over the epochs\n", CURVES, *(line for run in runs for line in curve(run))]
     parts += ["\n## Time and memory\n", SPENT, costs(runs)]
-    for run in alone:
+    for run in runs:
         report = markdown(read_run(run.path))
         report = re.sub(r"^- Found in: .*\n", "", report, flags=re.MULTILINE)
         report = re.sub(r" --(runs|data|jobs) \S+", "", report)  # where it lay is nobody's business

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from halpgraph.ensemble import ensemble
 from halpgraph.recipe import validate
 from halpgraph.rundir import RunDir
 from halpgraph.runner import run
@@ -52,12 +53,12 @@ def accuracies(finished: RunDir, row: str, evaluator: str) -> list[float]:
 def test_streams_alone_together_and_over_the_epochs(tmp_path: Path) -> None:
     import make_skeleton
     import make_three_streams
-    from fused import fuse, gap, shown
+    from fused import fuse, fused_table, gap, shown
 
     streams = ["joint", "bone", "motion"]
     finished = go(tmp_path, grid={"method.stream": streams})
     alone = go(tmp_path, train=SMALL["train"] | {"monitor": 1})
-    text = make_skeleton.page([finished.path, alone.path])
+    text = "\n".join([*fused_table(finished), make_skeleton.page([alone.path])])
     fused = {arm: fuse(finished, arm, streams, None, "linear") for arm in ("moco", "halp")}
     found = [one["name"] for one in fused["moco"]["members"]]
     assert all(f":stream-{stream}/" in name for stream, name in zip(streams, found, strict=True))
@@ -71,6 +72,38 @@ def test_streams_alone_together_and_over_the_epochs(tmp_path: Path) -> None:
     assert f"{100 * accuracies(alone, 'moco', 'linear')[0]:.1f}" in text
     three = make_three_streams.page([finished.path])
     assert f"| MoCo | {shown(fused['moco']['members'][0])} |" in three
+
+
+@pytest.mark.slow
+def test_what_is_fused_is_chosen_inside(tmp_path: Path) -> None:
+    import make_fused
+
+    streams, splits = ["joint", "motion"], ["inside:xsub:1", "inside:xsub:3"]
+    same = {"floors": ["untrained", "distances"]}
+    only = {"head": None, "arms": {"moco": {"label": "MoCo"}}, "control": None}
+    grid = {"data.split": splits, "method.stream": streams}
+    search = go(tmp_path, **same, **only, grid=grid)
+    test = go(tmp_path, **same, grid={"method.stream": streams})
+    table, best = make_fused.chosen(search)
+    found = {}
+    for members in make_fused.sets_of(streams):
+        rows = []
+        for split in splits:
+            cell = f"{search.path}:split-{split.replace(':', '-')}_stream-{{}}/{{}}"
+            named = [("joint", "distances") if m == "hand-made" else (m, "moco") for m in members]
+            rows.append(ensemble([cell.format(*each) for each in named], None, "linear"))
+        found[members] = sum(row["metrics"]["accuracy"]["mean"] for row in rows) / 2
+    assert len(found) == 4  # two streams; each, and both, with the hand-made member
+    assert found[best["moco", "linear"]] == max(found.values())
+    for members, value in found.items():
+        (line,) = [x for x in table if x.startswith(f"| {' + '.join(members)} |")]
+        assert f"{100 * value:.1f}" in line.split("|")[4]
+    text = make_fused.page([test.path, search.path])
+    names = make_fused.names(test, "halp", best["moco", "linear"])
+    fused = ensemble(names, None, "linear")["metrics"]["accuracy"]
+    (line,) = [x for x in text.splitlines() if x.startswith("| MoCo + HaLP | linear |")]
+    assert f"**{100 * fused['mean']:.1f} ± {100 * fused['sd_seeds']:.1f}**" in line
+    assert f"| {' + '.join(best['moco', 'linear'])} |" in line
 
 
 @pytest.mark.slow
