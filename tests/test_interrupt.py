@@ -33,11 +33,12 @@ path = Path(sys.argv[1])
 state = {"weights": [torch.randn(64, 64) for _ in range(12)]}
 trainer = SimpleNamespace(state=lambda: state)
 signal.signal(signal.SIGALRM, signal.default_int_handler)
-save(trainer, path)
-start = time.perf_counter()
-save(trainer, path)
-seconds = time.perf_counter() - start
-interrupted = 0
+spent = []
+for _ in range(6):
+    start = time.perf_counter()
+    save(trainer, path)
+    spent.append(time.perf_counter() - start)
+seconds, interrupted = min(spent), 0
 for _ in range(150):
     try:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, seconds))
