@@ -81,7 +81,7 @@ def chosen(run: RunDir) -> tuple[list[str], dict[tuple[str, str], Members]]:
 
 
 def reached(run: RunDir, best: dict[tuple[str, str], Members]) -> list[str]:
-    """Return what the chosen sets reach on the test part, beside the hand-made floor alone."""
+    """Return what the chosen sets reach on the test part, beside their best member alone."""
     control = run.recipe["control"]
     treated = [arm for arm in run.recipe["arms"] if arm != control]
     lines = ["| encoder | classifier | members | best member | fused | HaLP minus MoCo |"]
@@ -111,10 +111,7 @@ def page(folders: list[Path]) -> str:
         (test,) = (run for run in mine if "data.split" not in run.recipe["grid"])
         table, best = chosen(search)
         sides = f"{_told(search)}; {len(search.recipe['grid']['data.split'])} splits"
-        parts += [
-            f"## {name}\n",
-            f"Inside the training part ({sides}):\n",
-        ]
+        parts += [f"## {name}\n", f"Inside the training part ({sides}):\n"]
         parts += [*table, "", f"On the test part ({_told(test)}):\n", *reached(test, best), ""]
         parts += [
             "Every stream there, and sets without the hand-made member:\n",
