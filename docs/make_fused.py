@@ -35,6 +35,8 @@ part, a view or a subject left out in turn: for the untrained and for the MoCo e
 classifier, the set with the highest mean accuracy there. MoCo + HaLP takes MoCo's set. Then the
 test part was read. Its streams had been read before, in other sets than most of these; the choice
 saw none of it. Accuracy, %; ± is over seeds, on one test set; the best member is the best there.
+A member alone, too, says the class it is surest of, which is not always the one that an SVM's votes
+elect, so reports of the same runs differ a little.
 """
 
 
