@@ -7,9 +7,10 @@ body turns.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 import torch
+from pydantic import AfterValidator
 from torch import Tensor
 from torch_geometric.data import Batch
 
@@ -17,8 +18,26 @@ from halpgraph.errors import UserError
 from halpgraph.layout import AXES, Layout
 from halpgraph.pose import sampled, with_pose
 
-Stream = Literal["joint", "bone", "motion", "bone-motion", "distances"]
-STREAMS: tuple[Stream, ...] = ("joint", "bone", "motion", "bone-motion", "distances")
+STREAMS = ("joint", "bone", "motion", "bone-motion", "distances")
+
+
+def known(stream: str) -> str:
+    """Return the name of a stream, or of several joined by ``+``, if there are such.
+
+    Raises:
+        ValueError: no such stream, or one that stands there twice.
+    """
+    parts = stream.split("+")
+    for part in parts:
+        if part not in STREAMS:
+            choice = f"use one of {', '.join(STREAMS)}, or several joined by +"
+            raise ValueError(f"stream {part or repr(part)}: unknown - {choice}")
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"stream {stream}: name each part once")
+    return stream
+
+
+Stream = Annotated[str, AfterValidator(known)]
 
 
 def derive(batch: Batch, stream: str) -> Batch:
@@ -27,16 +46,22 @@ def derive(batch: Batch, stream: str) -> Batch:
     ``bone`` is each joint seen from its parent, ``motion`` the step to the next frame (the last is
     zero), ``bone-motion`` the motion of the bones, ``distances`` how far each joint is from the
     centre and from every end of the body, its height above the lowest joint, and its speed. A
-    confidence, where there is one, is averaged over what was compared.
+    confidence, where there is one, is averaged over what was compared. Streams joined by ``+``
+    (``motion+distances``) are shown side by side, as more channels of each joint.
 
     Raises:
         UserError: no such stream, or a batch without poses.
     """
-    if stream not in STREAMS:
-        raise UserError(f"stream {stream}: unknown - use one of {', '.join(STREAMS)}")
+    try:
+        known(stream)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if "pose" not in batch:
         raise UserError(f"stream {stream}: needs skeletons, these graphs have no poses")
     batch = sampled(batch)
+    if "+" in stream:
+        parts = [derive(batch, part).pose for part in stream.split("+")]
+        return with_pose(batch, torch.cat(parts, 2))
     if stream == "joint":
         return batch
     layout: Layout = batch.layout
@@ -51,7 +76,9 @@ def derive(batch: Batch, stream: str) -> Batch:
 
 
 def stream_channels(stream: str, layout: Layout) -> int:
-    """Return the channels of a stream."""
+    """Return the channels of a stream, or of several side by side."""
+    if "+" in stream:
+        return sum(stream_channels(part, layout) for part in stream.split("+"))
     if stream == "distances":
         return len(_anchors(layout)) + 2
     return len(layout.channels)

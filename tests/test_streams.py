@@ -108,7 +108,18 @@ def test_distances_do_not_change_when_bodies_turn_or_walk(up: str) -> None:
 
 
 @every_layout
-@pytest.mark.parametrize("stream", STREAMS)
+def test_streams_side_by_side_are_those_streams(layout: Any) -> None:
+    batch = toy_poses(layout=layout)
+    both = shown(batch, "motion+distances")
+    apart = [shown(batch, stream) for stream in ("motion", "distances")]
+    np.testing.assert_array_equal(both, np.concatenate(apart, axis=2))
+    assert both.shape[2] == stream_channels("motion+distances", layout)
+    swapped = shown(batch, "distances+motion")
+    np.testing.assert_array_equal(swapped, np.concatenate(apart[::-1], axis=2))
+
+
+@every_layout
+@pytest.mark.parametrize("stream", [*STREAMS, "joint+bone", "distances+motion+bone-motion"])
 def test_shapes_absence_and_the_input(stream: Any, layout: Any) -> None:
     batch = toy_poses(layout=layout)
     batch.pose[2] = 0
@@ -118,7 +129,7 @@ def test_shapes_absence_and_the_input(stream: Any, layout: Any) -> None:
     assert out.pose.shape == (*before.shape[:2], stream_channels(stream, layout), 7)
     assert out.pose.isfinite().all()
     assert not out.pose[2].any()
-    if stream in ("joint", "bone", "distances"):
+    if stream in ("joint", "bone", "distances", "joint+bone"):
         seen = (batch.pose != 0).flatten(2).any(2)  # [R, T]
         assert not out.pose[~seen].any()
 
@@ -131,5 +142,10 @@ def test_raw_clips_are_cut_first() -> None:
 def test_unknown_streams_and_graphs_are_refused() -> None:
     with pytest.raises(UserError, match="stream bones: unknown - use one of joint, bone"):
         derive(toy_poses(), "bones")
+    for wrong in ("motion+bones", "motion+", "+", ""):
+        with pytest.raises(UserError, match=r"stream (bones|''): unknown - use one of .* joined"):
+            derive(toy_poses(), wrong)
+    with pytest.raises(UserError, match=r"stream motion\+joint\+motion: name each part once"):
+        derive(toy_poses(), "motion+joint+motion")
     with pytest.raises(UserError, match="stream bone: needs skeletons"):
         derive(toy_batch(), "bone")
