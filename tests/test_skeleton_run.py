@@ -27,6 +27,7 @@ from halpgraph.recipe import Recipe, validate
 from halpgraph.rundir import RunDir
 from halpgraph.runner import prepare, read_and_validate, run
 from halpgraph.step_costs import StepCost
+from halpgraph.streams import stream_channels
 
 VIEW = {"name": "compose", "of": [{"name": "crop_resize", "min_frames": 8}, {"name": "shear"}]}
 
@@ -126,12 +127,28 @@ def test_an_interrupted_run_ends_with_the_same_numbers(
         assert np.array_equal(z[0], z[1])
 
 
+def test_streams_side_by_side_in_one_encoder(tmp_path: Path) -> None:
+    method = {"name": "moco", "bank": 32, "projection": 8}
+    grid = {"method.stream": ["motion", "motion+distances"]}
+    done = go(tmp_path, method=method, grid=grid, seeds=[0], floors=["untrained"])
+    cells = {cell["name"]: cell for cell in done.scores["cells"]}
+    assert len(cells) == 2 and all(cell["rows"] for cell in cells.values())
+    widths = []
+    for name in cells:
+        state = load_checkpoint(done.job(name, "moco", 0) / "checkpoint.pt")["method"]
+        widths.append({v.size(1) for k, v in state.items() if k.endswith("gru.weight_ih_l0")})
+    persons, joints = 2, 20
+    channels = [3, 3 + stream_channels("distances", get_layout("kinect20"))]
+    assert widths == [{persons * c * joints} for c in channels]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"floors": ["wl"]}, "floors: wl: not of skeletons"),
         ({"views": ["drop_nodes"]}, "drop_nodes"),
         ({"method": {"name": "moco", "stream": "skew"}}, "method.stream"),
+        ({"method": {"name": "moco", "stream": "motion+skew"}}, "method.stream: stream skew: un"),
     ],
 )
 def test_what_cannot_go_together_is_refused(
