@@ -132,7 +132,8 @@ def test_streams_side_by_side_in_one_encoder(tmp_path: Path) -> None:
     grid = {"method.stream": ["motion", "motion+distances"]}
     done = go(tmp_path, method=method, grid=grid, seeds=[0], floors=["untrained"])
     cells = {cell["name"]: cell for cell in done.scores["cells"]}
-    assert len(cells) == 2 and all(cell["rows"] for cell in cells.values())
+    assert len(cells) == 2
+    assert all(cell["rows"] for cell in cells.values())
     widths = []
     for name in cells:
         state = load_checkpoint(done.job(name, "moco", 0) / "checkpoint.pt")["method"]
