@@ -90,14 +90,19 @@ def test_what_is_fused_is_chosen_inside(tmp_path: Path) -> None:
         rows = []
         for split in splits:
             cell = f"{search.path}:split-{split.replace(':', '-')}_stream-{{}}/{{}}"
-            named = [("joint", "distances") if m == "hand-made" else (m, "moco") for m in members]
+            mine = [m for m in members if m in streams]
+            named = [(stream, "moco") for stream in mine]
+            named += [("joint", "distances")] * ("hand-made" in members)
+            named += [(stream, "untrained") for stream in mine if "untrained twins" in members]
             rows.append(ensemble([cell.format(*each) for each in named], None, "linear"))
         found[members] = sum(row["metrics"]["accuracy"]["mean"] for row in rows) / 2
-    assert len(found) == 4  # two streams; each, and both, with the hand-made member
+    assert len(found) == 10  # both streams; each, and both: hand-made member, twins, all of them
     assert found[best["moco", "linear"]] == max(found.values())
     for members, value in found.items():
         (line,) = [x for x in table if x.startswith(f"| {' + '.join(members)} |")]
-        assert f"{100 * value:.1f}" in line.split("|")[4]
+        untrained, trained = line.split("|")[2], line.split("|")[4]
+        assert f"{100 * value:.1f}" in trained
+        assert (not untrained.strip()) == ("untrained twins" in members)
     text = make_fused.page([test.path, search.path])
     names = make_fused.names(test, "halp", best["moco", "linear"])
     fused = ensemble(names, None, "linear")["metrics"]["accuracy"]
