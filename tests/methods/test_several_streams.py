@@ -156,7 +156,7 @@ def test_refuses_wrong_streams_and_a_single_view(name: str) -> None:
     for wrong, what in (
         (["joint"], "at least 2 items"),
         (["joint", "bone", "joint"], "the same stream stands there twice"),
-        (["joint", "bones"], "should be 'joint', 'bone', 'motion'"),
+        (["joint", "bones"], "stream bones: unknown - use one of joint, bone, motion"),
     ):
         with pytest.raises(UserError, match=rf"method\.streams.*{what}"):
             make(name, streams=wrong)
