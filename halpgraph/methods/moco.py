@@ -31,7 +31,8 @@ class MoCo(Method):
 
     Args:
         make_encoder: makes a fresh encoder of a stream.
-        stream: what the encoder is shown of skeletons; ``joint`` shows any graphs as they are.
+        stream: what the encoder is shown of skeletons, several side by side if joined by ``+``
+            (``motion+distances``); ``joint`` shows any graphs as they are.
         temperature: of the softmax over keys.
         momentum: share of the key encoder that stays in one step.
         bank: how many past keys are kept; any number, batches need not divide it.

@@ -83,6 +83,16 @@ def test_the_sentence_of_the_issue() -> None:
     )
 
 
+def test_classifiers_are_named_where_the_floor_has_another_one() -> None:
+    two = cell(0.002, (-0.011, 0.015), 0.74)
+    two.rows[0]["evaluator"] = "knn"
+    (found,) = verdicts(two)
+    said = found.floor.replace("\xa0", " ")
+    assert said == (
+        "The strongest floor, WL kernel (knn), reaches 90.0; HaLP (svm), at 80.2, is below it."
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "signed", "text"),
     [
