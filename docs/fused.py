@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from halpgraph.ensemble import ensemble
+from halpgraph.recipe import cell_part
 from halpgraph.rundir import RunDir
 from halpgraph.statistics import compare
 
@@ -17,7 +18,8 @@ def fuse(
     run: RunDir, arm: str, streams: Sequence[str], weights: Sequence[float] | None, judge: str
 ) -> dict[str, Any]:
     """Return what ``halpgraph ensemble`` says of an arm's streams."""
-    return ensemble([f"{run.path}:stream-{stream}/{arm}" for stream in streams], weights, judge)
+    members = [f"{run.path}:{cell_part(STREAM, stream)}/{arm}" for stream in streams]
+    return ensemble(members, weights, judge)
 
 
 def shown(row: dict[str, Any]) -> str:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from halpgraph.errors import UserError
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -18,9 +20,13 @@ def write(name: str, page: Callable[[list[Path]], str]) -> None:
     words = sys.argv[1:]
     if words and words[0].endswith(".md"):
         name = words.pop(0)
-    if not words:
+    if not words or words[0] in ("-h", "--help"):
         sys.exit(f"name the runs' folders: python {Path(sys.argv[0])} [PAGE.md] RUN [RUN ...]")
     target = RESULTS / name
+    try:
+        text = page([Path(word) for word in words])
+    except UserError as error:
+        sys.exit(f"{name}: {error}")
     target.parent.mkdir(exist_ok=True)
-    target.write_text(page([Path(word) for word in words]), encoding="utf-8")
+    target.write_text(text, encoding="utf-8")
     sys.stdout.write(f"{target}\n")

@@ -130,14 +130,14 @@ class Recipe(_Section):
     def cells(self) -> dict[str, Recipe]:
         """Return one recipe a grid point (data set, ablation value), by name; see ``grid``."""
         if not self.grid:
-            return {_cell_part("data.name", self.data.name): self}
+            return {cell_part("data.name", self.data.name): self}
         plain = self.model_dump() | {"grid": {}}
         cells = {}
         for values in itertools.product(*self.grid.values()):
             content = copy.deepcopy(plain)
             for key, value in zip(self.grid, values, strict=True):
                 assign(content, key, value, "grid")
-            name = "_".join(_cell_part(k, v) for k, v in zip(self.grid, values, strict=True))
+            name = "_".join(cell_part(k, v) for k, v in zip(self.grid, values, strict=True))
             if name in cells:
                 raise UserError(f"grid: the point {name} stands there twice")
             cells[name] = validate(content)
@@ -160,7 +160,7 @@ class Recipe(_Section):
         return self.arms[name].label or name
 
 
-def _cell_part(key: str, value: Any) -> str:
+def cell_part(key: str, value: Any) -> str:
     """Return a grid value as a part of a folder's name; of a path, its last part."""
     text = value if isinstance(value, str) else json.dumps(value)
     if key == "data.name":

@@ -78,7 +78,7 @@ def test_streams_alone_together_and_over_the_epochs(tmp_path: Path) -> None:
 def test_what_is_fused_is_chosen_inside(tmp_path: Path) -> None:
     import make_fused
 
-    streams, splits = ["joint", "motion"], ["inside:xsub:1", "inside:xsub:3"]
+    streams, splits = ["joint", "joint+motion"], ["inside:xsub:1", "inside:xsub:3"]
     same = {"floors": ["untrained", "distances"]}
     only = {"head": None, "arms": {"moco": {"label": "MoCo"}}, "control": None}
     grid = {"data.split": splits, "method.stream": streams}
@@ -94,7 +94,9 @@ def test_what_is_fused_is_chosen_inside(tmp_path: Path) -> None:
             named = [(stream, "moco") for stream in mine]
             named += [("joint", "distances")] * ("hand-made" in members)
             named += [(stream, "untrained") for stream in mine if "untrained twins" in members]
-            rows.append(ensemble([cell.format(*each) for each in named], None, "linear"))
+            rows.append(
+                ensemble([cell.format(a.replace("+", "-"), b) for a, b in named], None, "linear")
+            )
         found[members] = sum(row["metrics"]["accuracy"]["mean"] for row in rows) / 2
     assert len(found) == 10  # both streams; each, and both: hand-made member, twins, all of them
     assert found[best["moco", "linear"]] == max(found.values())

@@ -11,6 +11,7 @@ from torch_geometric.data import Batch
 
 from halpgraph.cells import Cells, cells_suit
 from halpgraph.contracts import Encoder, Features
+from halpgraph.encoders._input_norm import InputNorm, frame_norm
 from halpgraph.encoders._poses import checked
 from halpgraph.layout import Layout
 from halpgraph.persons import beside
@@ -37,7 +38,9 @@ class BiGRU(Encoder):
             maximum side by side (D is then four times ``hidden``).
         concatenate: whether the outputs of every layer are pooled, side by side (D is then
             ``layers`` times as large), or the last one's only, as published.
-        input_norm: batch norm of the frames (HaLP and CMD have it, ISC has not).
+        input_norm: batch norm of the frames: of each channel of each joint and person (``joints``,
+            as in HaLP and CMD), of each channel, all joints alike (``channels``), or ``none`` (as
+            in ISC).
 
     Reference: Shah et al., "HaLP", CVPR 2023, section 4, https://arxiv.org/abs/2304.00387, and its
     released code
@@ -55,13 +58,13 @@ class BiGRU(Encoder):
         mode: Literal["causal_pair", "bidirectional"] = "causal_pair",
         pool: Literal["last", "mean", "mean_max"] = "last",
         concatenate: bool = False,
-        input_norm: bool = True,
+        input_norm: InputNorm = "joints",
     ) -> None:
         super().__init__()
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
         self.mode, self.pool, self.concatenate = mode, pool, concatenate
         width = persons * in_channels * layout.num_joints
-        self.norm = nn.BatchNorm1d(width) if input_norm else nn.Identity()
+        self.norm = frame_norm(input_norm, persons * in_channels, layout.num_joints)
         self.gru = nn.GRU(width, hidden, layers, bidirectional=True)
         for parameter in self.gru.parameters():
             if parameter.dim() == 2:
@@ -77,7 +80,8 @@ class BiGRU(Encoder):
         """
         batch = checked(batch, "bigru", self.in_channels, self.layout, self.persons)
         x = beside(batch, self.persons)  # [T, B, M * C * V]
-        x = self.norm(x.flatten(0, 1)).view_as(x)
+        frames = x.reshape(-1, self.persons * self.in_channels, self.layout.num_joints)
+        x = self.norm(frames).view_as(x)
         whole = self.mode == "bidirectional" and not self.concatenate
         levels = [self.gru(x)[0]] if whole else self.levels(x)
         out = torch.cat(levels, 2) if self.concatenate else levels[-1]

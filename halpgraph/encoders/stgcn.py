@@ -10,6 +10,7 @@ from torch_geometric.data import Batch
 
 from halpgraph.contracts import Encoder, Features
 from halpgraph.encoders._block import Block
+from halpgraph.encoders._input_norm import InputNorm, frame_norm
 from halpgraph.encoders._partitions import Partition, matrices
 from halpgraph.encoders._poses import checked, mean_over_bodies
 from halpgraph.errors import UserError
@@ -46,6 +47,8 @@ class STGCN(Encoder):
             ones encoded as zeros, as published.
         adaptive: learned links between any two joints, beside the skeleton's own; with ``full`` and
             ``inout`` much of A-GCN, without its data-dependent links: see ``_adaptive.py``.
+        input_norm: batch norm of the frames: of each channel of each joint (``joints``, as
+            published), of each channel, all joints alike (``channels``), or ``none``.
 
     Raises:
         UserError: an even ``kernel``.
@@ -68,6 +71,7 @@ class STGCN(Encoder):
         dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5,
         empty_bodies: Literal["skip", "average"] = "skip",
         adaptive: bool = False,
+        input_norm: InputNorm = "joints",
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
@@ -75,7 +79,7 @@ class STGCN(Encoder):
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
         self.empty_bodies = empty_bodies
         adjacency = matrices(layout, partition)
-        self.norm = nn.BatchNorm1d(in_channels * layout.num_joints)
+        self.norm = frame_norm(input_norm, in_channels, layout.num_joints)
         self.blocks, width = nn.ModuleList(), in_channels
         for i, (out, stride) in enumerate(
             PRESETS[channels] if isinstance(channels, str) else channels
@@ -117,8 +121,7 @@ class STGCN(Encoder):
 
     def blocks_of(self, pose: Tensor) -> Tensor:
         """Return the map of the last block. Shapes: pose [R, T, C, V] -> [V, D, T', R]."""
-        flat = pose.reshape(-1, pose.size(2) * pose.size(3))  # [R * T, C * V]
-        x = self.norm(flat).view_as(pose)
+        x = self.norm(pose.flatten(0, 1)).view_as(pose)  # frames [R * T, C, V]
         x = x.permute(3, 1, 0, 2).contiguous().permute(0, 3, 1, 2)  # [V, C, T, R], channels last
         for block in self.blocks:
             x = block(x)

@@ -68,7 +68,11 @@ def written_out(encoder: STGCN, batch: Batch, strategy: Any, average: bool) -> T
     else:
         pose = batch.pose
     flat = pose.permute(0, 2, 3, 1).flatten(1, 2)  # [R, C * V, T]
-    x = encoder.norm(flat).view(len(pose), pose.size(2), pose.size(3), -1).transpose(2, 3)
+    x = (
+        nn.BatchNorm1d.forward(encoder.norm, flat)
+        .view(len(pose), pose.size(2), pose.size(3), -1)
+        .transpose(2, 3)
+    )
     for block in encoder.blocks:
         x = block_written_out(block, x, adjacency)
     return torch.stack([rows.mean((0, 2, 3)) for rows in x.split(counts)])

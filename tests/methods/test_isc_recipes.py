@@ -51,7 +51,7 @@ def test_presets_have_the_published_numbers_and_run(data: str) -> None:
         1e-4,
     )
     assert (method["bank"], method["temperature"], method["momentum"]) == (16384, 0.07, 0.999)
-    assert (encoder["name"], encoder["hidden"], encoder["input_norm"]) == ("bigru", 1024, False)
+    assert (encoder["name"], encoder["hidden"], encoder["input_norm"]) == ("bigru", 1024, "none")
     assert [p["name"] for p in method["partners"]] == ["stgcn"]
     assert list(recipe.arms) == ["halp", "isc"]
     assert recipe.arm("isc").head is None
