@@ -57,7 +57,7 @@ def _rows(cell: Cell) -> list[str]:
         found = row["metrics"]["accuracy"]
         name = f"**{row['label']}**" if row["kind"] == "treatment" else row["label"]
         spread = f"{100 * found['mean']:.1f}"
-        if row["kind"] != "floor" or row["row"] == "untrained":
+        if row["kind"] != "floor" or row["row"] in ("untrained", "calibrated"):
             spread += f" ± {100 * (found['sd_seeds'] or 0):.1f}"
         out.append(f"{name} | {row['evaluator']} | {spread} | {_gap(cell, row)}")
     return out

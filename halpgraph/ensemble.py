@@ -24,7 +24,7 @@ from halpgraph.pose_floors import POSE_FLOORS
 from halpgraph.rundir import RunDir
 from halpgraph.statistics import compare, summarise
 
-EMBEDDED = ("untrained", *POSE_FLOORS)  # floors that are judged as embeddings are
+EMBEDDED = ("untrained", "calibrated", *POSE_FLOORS)  # floors that are judged as embeddings are
 
 
 @dataclass(frozen=True)

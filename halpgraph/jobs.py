@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from halpgraph.calibration import calibrate
 from halpgraph.contracts import Fold
 from halpgraph.data.dataset import DataSet
 from halpgraph.device import threads
@@ -261,6 +262,16 @@ def _untrained(job: Job, data: DataSet) -> None:
     evaluate_all(job.folder, job.recipe, job.seed, data, z, parts=parts)
 
 
+def _calibrated(job: Job, data: DataSet) -> None:
+    path = job.folder / "embeddings.npz"
+    if not path.is_file():
+        method = Trainer(data.fit_store, job.recipe, job.seed).method
+        calibrate(method, data.fit_store, job.recipe.train.batch_size, job.seed)
+        write_embeddings(path, embed(method, data.store).numpy(), data, method.parts)
+    z, parts = read_embeddings(path), read_parts(path)
+    evaluate_all(job.folder, job.recipe, job.seed, data, z, encoder=False, parts=parts)
+
+
 def _features(job: Job, data: DataSet) -> None:
     from halpgraph.pose_floors import floor_features
 
@@ -273,5 +284,6 @@ def _features(job: Job, data: DataSet) -> None:
 _RUN: dict[str, Callable[[Job, DataSet], None]] = {
     "arm": _arm,
     "untrained": _untrained,
+    "calibrated": _calibrated,
     **dict.fromkeys(("pose", "bone", "motion", "distances"), _features),
 }

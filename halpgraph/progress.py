@@ -17,8 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from halpgraph.ensemble import EMBEDDED
 from halpgraph.jobs import Job
 from halpgraph.judging import evaluator_keys
+from halpgraph.registry import evaluators
 from halpgraph.rundir import RunDir
 
 POLL_SECONDS = 0.4
@@ -50,9 +52,15 @@ def done(jobs: Sequence[Job]) -> Count:
 
 
 def _evaluations(job: Job) -> list[str]:
-    if job.kind in ("arm", "untrained"):
-        return [f"{key}.json" for key in evaluator_keys(job.recipe.evaluators)]
-    return ["svm.json"]
+    if job.kind not in ("arm", *EMBEDDED):
+        return ["svm.json"]
+    encoder = job.kind in ("arm", "untrained")  # others are features alone
+    specs = evaluator_keys(job.recipe.evaluators)
+    return [
+        f"{key}.json"
+        for key, spec in specs.items()
+        if encoder or not evaluators.build(spec, "evaluators").needs_encoder
+    ]
 
 
 def _lines(job: Job) -> int:

@@ -23,7 +23,7 @@ from halpgraph.files import digest
 from halpgraph.recipe_files import assign, merge
 
 FLOORS = (
-    *("majority", "labels", "labels+degree", "wl", "untrained", "wl+embedding"),
+    *("majority", "labels", "labels+degree", "wl", "untrained", "calibrated", "wl+embedding"),
     *("pose", "bone", "motion", "distances"),
 )
 Spec = str | dict[str, Any]

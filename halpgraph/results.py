@@ -34,6 +34,7 @@ FLOORS = {  # what a floor is called, and by what it is evaluated
     "motion": ("Raw motion, 200 components", ""),
     "distances": ("Joint distances, heights, speeds", ""),
     "untrained": ("Untrained encoder", ""),
+    "calibrated": ("Untrained encoder, batch norm calibrated", ""),
     "wl+embedding": ("WL kernel + embedding", "SVM (sum of kernels)"),
 }
 

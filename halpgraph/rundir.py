@@ -74,7 +74,8 @@ class RunDir:
 
         On one named split, hand-made features are the same whatever the seed.
         """
-        fixed = data.get("metric") and data.get("kind") == "skeletons" and floor != "untrained"
+        drawn = floor in ("untrained", "calibrated")
+        fixed = data.get("metric") and data.get("kind") == "skeletons" and not drawn
         return [self.floor(cell, floor, seeds[0] if fixed else seed) for seed in seeds]
 
     def write_recipe(self, content: dict[str, Any]) -> None:

@@ -1,0 +1,47 @@
+"""Batch norms of an encoder that was not trained, brought to the scale of the data."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from halpgraph.contracts import Method
+from halpgraph.data.dataset import Store
+from halpgraph.encoders._input_norm import ChannelNorm
+
+BATCHES = 50  # of a running mean at momentum 0.1, 0.5 % is then left of where it began
+
+
+def calibrate(method: Method, store: Store, batch_size: int, seed: int) -> None:
+    """Show a method graphs, so that its batch norms know their means and variances; no step.
+
+    Fresh batch norms have mean 0 and variance 1, whatever the data are; only training tells them
+    better. What an encoder gains by training is therefore the weights' gain and this one together:
+    an encoder with fresh weights and calibrated batch norms tells them apart.
+
+    Args:
+        method: changed in place; its weights stay.
+        store: of the graphs that a training would see, as they are, without views.
+        batch_size: graphs in a batch; a rest is left out.
+        seed: of their order.
+    """
+    method.eval()
+    for module in method.modules():
+        if isinstance(module, (_BatchNorm, ChannelNorm)):
+            module.train()
+    size, draws = min(batch_size, len(store)), torch.Generator().manual_seed(seed)
+    starts = range(0, len(store) - size + 1, size)
+    left = BATCHES
+    with torch.no_grad():
+        while left > 0:
+            order = torch.randperm(len(store), generator=draws).to(store.ptr.device)
+            for low in starts[:left]:
+                method.embed(store.batch(order[low : low + size]))
+            left -= len(starts)
+    method.eval()
+
+
+def has_batch_norm(method: nn.Module) -> bool:
+    """Tell whether there is anything to calibrate."""
+    return any(isinstance(module, _BatchNorm) for module in method.modules())
