@@ -183,10 +183,15 @@ def _all_and_floor(cell: Cell, rows: Sequence[Row]) -> str:
     ]
     evaluator = names(floor)[1].split(",")[0]
     return (
-        f"the strongest floor, {inside(label_of(floor))} ({evaluator}), reaches "
+        f"the strongest floor, {inside(label_of(floor))}{_by(evaluator)}, reaches "
         f"{show(best, metric)}; above it: {', '.join(above) or 'none'}, "
         f"{len(above)} of {len(rows)}."
     )
+
+
+def _by(evaluator: str) -> str:
+    """Name a classifier behind a label; the majority class has none."""
+    return "" if evaluator in ("", "none") else f" by {inside(evaluator)}"
 
 
 def _floor(cell: Cell, main: Row, metric: str) -> str:
@@ -196,7 +201,7 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
         return "No floor was measured."
     best, own = mean_of(floor, metric), mean_of(main, metric)
     theirs, mine = (names(row)[1].split(",")[0] for row in (floor, main))
-    by = [f" ({name})" if theirs != mine else "" for name in (theirs, mine)]
+    by = [_by(name) if theirs != mine else "" for name in (theirs, mine)]
     opening = f"The strongest floor, {inside(label_of(floor))}{by[0]}, reaches {show(best, metric)}"
     if best is None or own is None:
         return f"{opening}."
