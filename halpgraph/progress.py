@@ -59,7 +59,7 @@ def _evaluations(job: Job) -> list[str]:
     return [
         f"{key}.json"
         for key, spec in specs.items()
-        if encoder or not evaluators.build(spec, "evaluators").needs_encoder
+        if encoder or not getattr(evaluators.get(spec["name"]), "needs_encoder", False)
     ]
 
 
