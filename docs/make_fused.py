@@ -39,8 +39,9 @@ untrained and for the MoCo encoder, and for each classifier, the set with the hi
 there. MoCo + HaLP takes MoCo's set. Then the test part was read. Its streams, and most sets without
 twins, had been read before; the choice saw none of it. What training adds is the step from the
 untrained row to the trained one of the same classifier; with twins, a set has more encoders than
-the untrained one, so part of that step may be their number. Accuracy, %; ± is over seeds, on one
-test set; the best member is the best there.
+the untrained one, so part of that step may be their number; and batch norms of untrained ones have
+not seen the data, of which docs/results/skeleton.md tells what it is worth alone. Accuracy, %; ± is
+over seeds, on one test set; the best member is the best there.
 A member alone, too, says the class it is surest of, which is not always the one that an SVM's votes
 elect, so reports of the same runs differ a little.
 """
