@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from halpgraph.building import build_method
 from halpgraph.contracts import Method
 from halpgraph.data.dataset import Store
 from halpgraph.encoders._input_norm import ChannelNorm
+from halpgraph.errors import UserError
+from halpgraph.recipe import Recipe
 
 BATCHES = 50  # of a running mean at momentum 0.1, 0.5 % is then left of where it began
 
@@ -42,6 +44,18 @@ def calibrate(method: Method, store: Store, batch_size: int, seed: int) -> None:
     method.eval()
 
 
-def has_batch_norm(method: nn.Module) -> bool:
-    """Tell whether there is anything to calibrate."""
-    return any(isinstance(module, _BatchNorm) for module in method.modules())
+def refuse(recipe: Recipe, store: Store) -> None:
+    """Make sure that a recipe with the floor ``calibrated`` has something to calibrate.
+
+    Raises:
+        UserError: the encoder of its control has no batch norm.
+    """
+    if "calibrated" not in recipe.floors:
+        return
+    control = recipe.control or next(iter(recipe.arms))
+    method = build_method(store, recipe.arm(control), 0)
+    if not any(isinstance(module, _BatchNorm) for module in method.modules()):
+        raise UserError(
+            f"floors: calibrated: the encoder of {control} has no batch norm to calibrate, "
+            "so it would be the same as untrained; leave it out"
+        )

@@ -14,9 +14,7 @@ from typing import Any
 
 import joblib
 
-from halpgraph import monitor
-from halpgraph.building import build_method
-from halpgraph.calibration import has_batch_norm
+from halpgraph import calibration, monitor
 from halpgraph.data.dataset import DataSet
 from halpgraph.data.load import load
 from halpgraph.device import pick_device, threads
@@ -173,14 +171,7 @@ def _try_floors(cell: Cell) -> None:
             f"floors: {', '.join(wrong)}: not of {kind}, and {cell.name} is a set of {kind}; "
             f"use {', '.join(['majority', 'untrained', *instead])}"
         )
-    if "calibrated" in cell.recipe.floors:
-        control = cell.recipe.control or next(iter(cell.recipe.arms))
-        recipe = cell.recipe.arm(control)
-        if not has_batch_norm(build_method(cell.data.fit_store, recipe, 0)):
-            raise UserError(
-                f"floors: calibrated: the encoder of {control} has no batch norm to calibrate, "
-                "so it would be the same as untrained; leave it out"
-            )
+    calibration.refuse(cell.recipe, cell.data.fit_store)
 
 
 def _try_labels(cell: Cell) -> None:
