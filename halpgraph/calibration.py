@@ -6,7 +6,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from halpgraph.building import build_method
-from halpgraph.contracts import Method
+from halpgraph.contracts import Encoder, Method
 from halpgraph.data.dataset import Store
 from halpgraph.encoders._input_norm import ChannelNorm
 from halpgraph.errors import UserError
@@ -54,7 +54,8 @@ def refuse(recipe: Recipe, store: Store) -> None:
         return
     control = recipe.control or next(iter(recipe.arms))
     method = build_method(store, recipe.arm(control), 0)
-    if not any(isinstance(module, _BatchNorm) for module in method.modules()):
+    encoders = [module for module in method.modules() if isinstance(module, Encoder)]
+    if not any(isinstance(part, _BatchNorm) for encoder in encoders for part in encoder.modules()):
         raise UserError(
             f"floors: calibrated: the encoder of {control} has no batch norm to calibrate, "
             "so it would be the same as untrained; leave it out"

@@ -253,23 +253,16 @@ def _floor(job: Job, data: DataSet) -> None:
     once(path, data, lambda: floor_scores(job.kind, data, folds, job.seed, z))
 
 
-def _untrained(job: Job, data: DataSet) -> None:
+def _fresh(job: Job, data: DataSet) -> None:
+    """Judge fresh weights; with ``calibrated`` the batch norms know the data."""
     path = job.folder / "embeddings.npz"
     if not path.is_file():
         method = Trainer(data.fit_store, job.recipe, job.seed).method
+        if job.kind == "calibrated":
+            calibrate(method, data.fit_store, job.recipe.train.batch_size, job.seed)
         write_embeddings(path, embed(method, data.store).numpy(), data, method.parts)
-    z, parts = read_embeddings(path), read_parts(path)
-    evaluate_all(job.folder, job.recipe, job.seed, data, z, parts=parts)
-
-
-def _calibrated(job: Job, data: DataSet) -> None:
-    path = job.folder / "embeddings.npz"
-    if not path.is_file():
-        method = Trainer(data.fit_store, job.recipe, job.seed).method
-        calibrate(method, data.fit_store, job.recipe.train.batch_size, job.seed)
-        write_embeddings(path, embed(method, data.store).numpy(), data, method.parts)
-    z, parts = read_embeddings(path), read_parts(path)
-    evaluate_all(job.folder, job.recipe, job.seed, data, z, encoder=False, parts=parts)
+    z, parts, tuned = read_embeddings(path), read_parts(path), job.kind == "untrained"
+    evaluate_all(job.folder, job.recipe, job.seed, data, z, encoder=tuned, parts=parts)
 
 
 def _features(job: Job, data: DataSet) -> None:
@@ -283,7 +276,7 @@ def _features(job: Job, data: DataSet) -> None:
 
 _RUN: dict[str, Callable[[Job, DataSet], None]] = {
     "arm": _arm,
-    "untrained": _untrained,
-    "calibrated": _calibrated,
+    "untrained": _fresh,
+    "calibrated": _fresh,
     **dict.fromkeys(("pose", "bone", "motion", "distances"), _features),
 }

@@ -13,7 +13,7 @@ from test_skeleton_run import go, tiny
 from torch import nn
 
 from halpgraph.building import build_method
-from halpgraph.calibration import calibrate
+from halpgraph.calibration import calibrate, refuse
 from halpgraph.engine import embed
 from halpgraph.errors import UserError
 from halpgraph.jobs import Job
@@ -61,6 +61,7 @@ def test_every_norm_of_an_encoder_agrees_with_what_flows_through_it() -> None:
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_hook(look)
     embed(method, store)
+    assert len(seen) == 5  # two a block, and the shortcut of the second
     assert all(abs(mean) < 0.2 and 0.7 < std < 1.3 for mean, std in seen)
 
 
@@ -101,3 +102,16 @@ def test_nothing_to_calibrate_is_refused(tmp_path: Path) -> None:
     ):
         go(tmp_path, floors=["calibrated"], encoder=encoder)
     assert not list(tmp_path.iterdir())
+
+
+def test_batch_norm_outside_the_encoder_is_not_the_encoder_s() -> None:
+    encoder = {"name": "bigru", "hidden": 8, "layers": 1, "input_norm": "none"}
+    arms = {"main": {}}
+    recipe = tiny(
+        encoder=encoder, method={"name": "ms2l"}, head=None, arms=arms, control=None
+    ).model_copy(update={"floors": ["calibrated"]})
+    store = small_skeletons().store
+    method = build_method(store, recipe, 0)
+    assert any(isinstance(module, nn.BatchNorm1d) for module in method.modules())
+    with pytest.raises(UserError, match="the encoder of main has no batch norm"):
+        refuse(recipe, store)

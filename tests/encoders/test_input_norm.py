@@ -86,7 +86,7 @@ def test_encoders_scale_each_person_and_channel_as_told(name: str, over: str) ->
 
 def test_former_answers_and_wrong_ones() -> None:
     former = [
-        registry.encoders.settings({"name": "bigru", "input_norm": x}, "e") for x in (1 > 0, False)
+        registry.encoders.settings({"name": "bigru", "input_norm": x}, "e") for x in (True, False)
     ]
     assert [one["input_norm"] for one in former] == ["joints", "none"]
     assert isinstance(frame_norm("none", 3, 20), torch.nn.Identity)
