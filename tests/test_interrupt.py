@@ -39,7 +39,7 @@ for _ in range(6):
     save(trainer, path)
     spent.append(time.perf_counter() - start)
 seconds, interrupted = min(spent), 0
-for _ in range(150):
+for _ in range(100):
     try:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, seconds))
         try:

@@ -8,6 +8,7 @@ It is for trying things out and for tests; its accuracies say nothing about real
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,13 +157,12 @@ def _posed(angles: dict[str, Floats], person: dict[str, float], layout: Layout) 
 
     def solve(joint: str) -> tuple[Floats, Floats]:
         if joint not in frames:
-            turn = _rotation(angles.get(joint, still))
             if joint == "hip_centre":  # the root of the motion, whatever the root of the layout
-                frames[joint] = turn, still
+                frames[joint] = _rotation(angles[joint]), still
             else:
                 above, place = solve(_MOTION_PARENT.get(joint) or _limb_parent(joint))
-                offset = _bone(joint, person)
-                frames[joint] = above @ turn, place + (above @ offset)
+                turn = above @ _rotation(angles[joint]) if joint in angles else above
+                frames[joint] = turn, place + (above @ _bone(joint, person))
         return frames[joint]
 
     return np.stack([solve(joint)[1] for joint in layout.joints], axis=1)
@@ -195,8 +195,8 @@ def _bone(joint: str, person: dict[str, float]) -> Floats:
 
 def _rotation(angles: Floats) -> Floats:
     """Return rotations about x, then y, then z. Shapes: [T, 3] -> [T, 3, 3]."""
-    x, y, z = (_about(axis, angles[:, i]) for i, axis in enumerate("xyz"))
-    return np.asarray(z @ y @ x)
+    used = [i for i in (2, 1, 0) if angles[:, i].any()] or [0]
+    return reduce(np.matmul, [_about("xyz"[i], angles[:, i]) for i in used])
 
 
 def _about(axis: str, angle: Floats) -> Floats:

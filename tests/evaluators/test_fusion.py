@@ -11,6 +11,7 @@ from halpgraph.errors import UserError
 from halpgraph.folds import stratified
 
 PARTS = {"joint": 4, "motion": 3, "bone": 5}
+LINEAR = {"name": "linear", "grid": [0.1, 10.0]}
 
 
 def streams(n: int = 90) -> tuple[FloatArray, IntArray]:
@@ -25,7 +26,7 @@ def streams(n: int = 90) -> tuple[FloatArray, IntArray]:
 
 
 def build(parts: dict[str, int] | None = PARTS, **settings: object) -> Evaluator:
-    evaluator: Evaluator = registry.evaluators.build({"name": "ensemble", **settings})
+    evaluator: Evaluator = registry.evaluators.build({"name": "ensemble", "of": LINEAR, **settings})
     evaluator.parts = parts or {}
     return evaluator
 
@@ -34,7 +35,7 @@ def tables(z: FloatArray, y: IntArray, folds: list[Fold]) -> list[FloatArray]:
     ends = np.cumsum(list(PARTS.values()))[:-1]
     found = []
     for block in np.split(z, ends, axis=1):
-        table = registry.evaluators.build("linear")(block, y, folds, 0).probabilities
+        table = registry.evaluators.build(LINEAR)(block, y, folds, 0).probabilities
         found.append(table)
     return found
 
@@ -56,7 +57,7 @@ def test_certainties_are_added_with_the_weights(weights: object, shares: list[fl
 def test_one_stream_and_none_are_the_evaluator_itself() -> None:
     z, y = streams()
     folds = stratified(y, 3, 0)
-    plain = registry.evaluators.build("linear")(z[:, 4:7], y, folds, 0)
+    plain = registry.evaluators.build(LINEAR)(z[:, 4:7], y, folds, 0)
     alone = build(streams=["motion"])(z, y, folds, 0)
     unnamed = build(None)(z[:, 4:7], y, folds, 0)
     for found in (alone, unnamed):
