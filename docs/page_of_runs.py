@@ -19,7 +19,10 @@ def write(name: str, page: Callable[[list[Path]], str]) -> None:
     """
     words = sys.argv[1:]
     if words and words[0].endswith(".md"):
-        name = words.pop(0)
+        given = Path(words.pop(0))
+        if given.parent != Path() and given.resolve().parent != RESULTS.resolve():
+            sys.exit(f"{given}: pages of results lie in docs/results; give the name alone")
+        name = given.name
     if not words or words[0] in ("-h", "--help"):
         sys.exit(f"name the runs' folders: python {Path(sys.argv[0])} [PAGE.md] RUN [RUN ...]")
     target = RESULTS / name
