@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from halpgraph.ensemble import ensemble
+from halpgraph.errors import UserError
 from halpgraph.recipe import validate
 from halpgraph.rundir import RunDir
 from halpgraph.runner import run
@@ -145,3 +146,31 @@ def test_few_labels_frozen_and_tuned(tmp_path: Path) -> None:
     for part, evaluator in ((frozen, "semi"), (tuned, "finetune")):
         (line,) = [x for x in part.splitlines() if x.startswith("| MoCo |")]
         assert f"{100 * accuracies(finished, 'moco', evaluator)[0]:.1f}" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ([], "name the runs' folders"),
+        (["elsewhere/page.md", "run"], "lie in docs/results; give the name alone"),
+        (["page.md", "no-run"], "page.md: no-run"),
+    ],
+)
+def test_a_page_is_written_for_runs_and_where_pages_lie(
+    words: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import page_of_runs
+
+    def page(runs: list[Path]) -> str:
+        if runs != [Path("run")]:
+            raise UserError(f"{runs[0]}: holds no run")
+        return "of a run"
+
+    monkeypatch.setattr(page_of_runs, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["make.py", *words])
+    with pytest.raises(SystemExit, match=why):
+        page_of_runs.write("usual.md", page)
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(sys, "argv", ["make.py", f"{tmp_path}/page.md", "run"])
+    page_of_runs.write("usual.md", page)
+    assert [found.name for found in tmp_path.iterdir()] == ["page.md"]
