@@ -134,7 +134,7 @@ def test_killed_run_goes_on_bit_equally(tmp_path: Path, jobs: int) -> None:
     runs = tmp_path / "killed"
     words = [sys.executable, script, runs, Path(__file__).parent, str(jobs)]
     process = subprocess.Popen(words)
-    wanted, start = runs.name, time.monotonic()
+    start = time.monotonic()
     while time.monotonic() - start < 120:
         lines = [p.read_text().count("\n") for p in runs.glob("*/small/*/seed-*/metrics.jsonl")]
         if sum(lines) >= 8:  # in the middle of the second job
@@ -144,7 +144,6 @@ def test_killed_run_goes_on_bit_equally(tmp_path: Path, jobs: int) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     time.sleep(1.0)  # for its workers to notice
-    assert wanted
     left = next(runs.iterdir())
     assert not RunDir(left).finished
     changes = {"train__epochs": 6, "train__checkpoint_every": 1}
