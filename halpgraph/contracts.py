@@ -23,12 +23,12 @@ from halpgraph.errors import UserError
 class Features:
     """What an encoder returns.
 
-    ``maps`` are what ``graph`` is the mean of, where the encoder keeps a place in time and space
+    ``maps`` are what ``graph`` is pooled from, where the encoder keeps a place in time and space
     (a body, a frame, a joint): ``Encoder.read`` makes ``graph`` of them again. ``levels`` are what
     each layer that is read out made of the nodes, the last being ``local``, where the encoder is
     one of nodes; ``Encoder.encode`` may leave them out.
 
-    Shapes: graph [B, D], local [N, d], maps [R, D, T', V'], each level [N, d].
+    Shapes: graph [B, D], local [N, d], maps [R, d, T', V'], each level [N, d].
     """
 
     graph: Tensor
@@ -78,7 +78,7 @@ class Encoder(nn.Module, ABC):
         return [self(batch) for batch in batches]
 
     def read(self, maps: Tensor, batch: Batch) -> Tensor:
-        """Return the graph features of maps that were changed. Shapes: [R, D, T', V'] -> [B, D].
+        """Return the graph features of maps that were changed. Shapes: [R, d, T', V'] -> [B, D].
 
         Raises:
             UserError: this encoder has no maps.

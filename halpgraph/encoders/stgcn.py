@@ -49,6 +49,9 @@ class STGCN(Encoder):
             ``inout`` much of A-GCN, without its data-dependent links: see ``_adaptive.py``.
         input_norm: batch norm of the frames: of each channel of each joint (``joints``, as
             published), of each channel, all joints alike (``channels``), or ``none``.
+        pool: the ``mean`` over joints and frames, as published, or ``joints``, each joint's mean
+            over the frames, side by side (D is then V times the last block's channels): weights are
+            the same for all joints, so that their mean does not tell which of them has moved.
 
     Raises:
         UserError: an even ``kernel``.
@@ -72,12 +75,13 @@ class STGCN(Encoder):
         empty_bodies: Literal["skip", "average"] = "skip",
         adaptive: bool = False,
         input_norm: InputNorm = "joints",
+        pool: Literal["mean", "joints"] = "mean",
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
             raise UserError(f"encoder.kernel: must be odd (got {kernel}); use {kernel + 1}")
         self.in_channels, self.layout, self.persons = in_channels, layout, persons
-        self.empty_bodies = empty_bodies
+        self.empty_bodies, self.pool = empty_bodies, pool
         adjacency = matrices(layout, partition)
         self.norm = frame_norm(input_norm, in_channels, layout.num_joints)
         self.blocks, width = nn.ModuleList(), in_channels
@@ -89,12 +93,13 @@ class STGCN(Encoder):
                 Block(width, out, adjacency, layout, kernel, stride, drop, i > 0, adaptive)
             )
             width = out
-        self.out_channels = width
+        self.out_channels = width * (layout.num_joints if pool == "joints" else 1)
 
     def forward(self, batch: Batch) -> Features:
         """Encode a batch; a joint's feature is the mean over its frames.
 
-        Shapes: graph [B, D], local [N, D], maps [R, D, T', V]; with ``average`` R is B * M.
+        Shapes: graph [B, D], local [N, d], maps [R, d, T', V], d being the last block's channels;
+        with ``average`` R is B * M.
         """
         batch = checked(batch, "stgcn", self.in_channels, self.layout, self.persons)
         pose = batch.pose
@@ -105,12 +110,16 @@ class STGCN(Encoder):
             pose = padded
         x = self.blocks_of(pose)  # [V, D, T', R]
         joints = x.mean(2).permute(2, 0, 1)  # [R, V, D]
-        graph = self._clips(joints.mean(1), batch)
+        graph = self._clips(self._pooled(joints), batch)
         return Features(graph=graph, local=joints.flatten(0, 1), maps=x.permute(3, 1, 2, 0))
 
     def read(self, maps: Tensor, batch: Batch) -> Tensor:
-        """Return the mean over joints, frames and bodies. Shapes: [R, D, T', V] -> [B, D]."""
-        return self._clips(maps.mean((2, 3)), batch)
+        """Return maps pooled over frames, joints and bodies. Shapes: [R, d, T', V] -> [B, D]."""
+        return self._clips(self._pooled(maps.mean(2).transpose(1, 2)), batch)
+
+    def _pooled(self, joints: Tensor) -> Tensor:
+        """Return each body's features of those of its joints. Shapes: [R, V, d] -> [R, D]."""
+        return joints.flatten(1) if self.pool == "joints" else joints.mean(1)
 
     def _clips(self, bodies: Tensor, batch: Batch) -> Tensor:
         """Return the mean of each clip's bodies. Shapes: [R, D] -> [B, D]."""

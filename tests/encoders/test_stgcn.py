@@ -168,6 +168,29 @@ def test_local_are_the_joints() -> None:
     torch.testing.assert_close(out.graph, torch.stack(means))
 
 
+@pytest.mark.parametrize("empty_bodies", ["skip", "average"])
+def test_joints_apart_tell_which_of_them_moved(empty_bodies: str) -> None:
+    batch, encoder = example(), make(pool="joints", empty_bodies=empty_bodies).eval()
+    out, mean = encoder(batch), make(empty_bodies=empty_bodies).eval()(batch)
+    assert encoder.out_channels == out.graph.size(1) == 20 * 10
+    apart = out.graph.unflatten(1, (20, 10))  # [B, V, d]
+    torch.testing.assert_close(apart.mean(1), mean.graph)
+    torch.testing.assert_close(encoder.read(out.maps, batch), out.graph)
+    alone = int((batch.body_ptr.diff() == 1).nonzero()[0])
+    if empty_bodies == "skip":  # one body: its joints as they are, in the layout's order
+        torch.testing.assert_close(apart[alone], out.local[batch.batch == alone])
+    # One block without learned links sees neighbours alone: a wrist shows near the wrist.
+    encoder = make(pool="joints", channels=[[6, 1]], input_norm="none").eval()
+    batch = split_batch(batch, [1, len(batch.ptr) - 2])[0]
+    moved, wrist = batch.clone(), encoder.layout.index("left_wrist")
+    moved.pose = batch.pose.clone()
+    moved.pose[..., wrist] += 1
+    far = matrices(encoder.layout, "stgcn").sum(0)[wrist] == 0
+    a, b = (encoder(x).graph.unflatten(1, (20, 6))[0] for x in (batch, moved))
+    assert torch.equal(a[far], b[far])
+    assert not torch.allclose(a[wrist], b[wrist])
+
+
 @pytest.mark.parametrize(
     ("channels", "count", "width"),
     [("full", 3_083_412, 256), ("/4", 821_380, 256), ("cpu", 268_728, 128)],
