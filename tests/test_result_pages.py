@@ -76,16 +76,17 @@ def test_streams_alone_together_and_over_the_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_fused_is_chosen_inside(tmp_path: Path) -> None:
+def test_what_is_fused_is_chosen_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import make_fused
 
+    monkeypatch.setattr(make_fused, "SHOWN", 100)
     streams, splits = ["joint", "joint+motion"], ["inside:xsub:1", "inside:xsub:3"]
     same = {"floors": ["untrained", "distances"]}
     only = {"head": None, "arms": {"moco": {"label": "MoCo"}}, "control": None}
     grid = {"data.split": splits, "method.stream": streams}
     search = go(tmp_path, **same, **only, grid=grid)
     test = go(tmp_path, **same, grid={"method.stream": streams})
-    table, best = make_fused.chosen(search)
+    table, best = make_fused.chosen(make_fused.Fusible(search))
     found = {}
     for members in make_fused.sets_of(streams):
         rows = []
@@ -107,11 +108,34 @@ def test_what_is_fused_is_chosen_inside(tmp_path: Path) -> None:
         assert f"{100 * value:.1f}" in trained
         assert (not untrained.strip()) == ("untrained twins" in members)
     text = make_fused.page([test.path, search.path])
-    names = make_fused.names(test, "halp", best["moco", "linear"])
+    names = make_fused.names(make_fused.Fusible(test), "halp", best["moco", "linear"])
     fused = ensemble(names, None, "linear")["metrics"]["accuracy"]
     (line,) = [x for x in text.splitlines() if x.startswith("| MoCo + HaLP | linear |")]
     assert f"**{100 * fused['mean']:.1f} ± {100 * fused['sd_seeds']:.1f}**" in line
     assert f"| {' + '.join(best['moco', 'linear'])} |" in line
+
+    # Another encoder, of one stream, with a recipe of its own: a member like the streams.
+    other = same | {"encoder": {"name": "stgcn", "channels": [[8, 2]], "pool": "joints"}}
+    sides = [
+        go(tmp_path, **other, **only, grid=grid | {"method.stream": ["joint"]}),
+        go(tmp_path, **other),
+    ]
+    monkeypatch.setattr(make_fused, "SHOWN", 1)
+    table, best = make_fused.chosen(make_fused.Fusible(search, (sides[0],)))
+    assert len(make_fused.sets_of([*streams, "stgcn"])) == 25
+    assert 3 <= len(table) <= 2 + 4 + 2  # heads, at most one set a column, the line on the rest
+    assert table[-1] == "Of 25 sets, those among the 1 best of a column are shown."
+    both = ("joint", "stgcn", "untrained twins")
+    fusible = make_fused.Fusible(test, (sides[1],))
+    rows = [f"{test.path}:stream-joint/halp", f"{sides[1].path}:halp"]
+    rows += [f"{test.path}:stream-joint/untrained", f"{sides[1].path}:untrained"]
+    assert make_fused.names(fusible, "halp", both) == rows
+    text = make_fused.page([test.path, search.path, *(one.path for one in sides)])
+    fused = ensemble(make_fused.names(fusible, "moco", best["moco", "knn"]), None, "knn")
+    (line,) = [x for x in text.splitlines() if x.startswith("| MoCo | knn |")]
+    assert f"**{100 * fused['metrics']['accuracy']['mean']:.1f} ±" in line
+    with pytest.raises(UserError, match="no run of stgcn on the test part"):
+        make_fused.page([test.path, search.path, sides[0].path])
 
 
 @pytest.mark.slow
