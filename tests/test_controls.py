@@ -85,7 +85,7 @@ def test_of_many_treatments_the_floor_is_told_once() -> None:
     found = verdicts(Cell("set", {}, rows, tested))
     assert [v.tone for v in found] == ["unknown", "none"]
     assert (
-        "the strongest floor, RAW by knn, reaches 50.0; above it: T3 (60.0), 1 of 4"
+        "the strongest floor, RAW, judged by knn, reaches 50.0; above it: T3 (60.0), 1 of 4"
         in found[0].text
     )
     assert all(v.floor == "" for v in found)

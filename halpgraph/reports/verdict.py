@@ -183,7 +183,7 @@ def _all_and_floor(cell: Cell, rows: Sequence[Row]) -> str:
     ]
     evaluator = names(floor)[1].split(",")[0]
     return (
-        f"the strongest floor, {inside(label_of(floor))}{_by(evaluator)}, reaches "
+        f"the strongest floor, {inside(label_of(floor))}{_judged(evaluator)}, reaches "
         f"{show(best, metric)}; above it: {', '.join(above) or 'none'}, "
         f"{len(above)} of {len(rows)}."
     )
@@ -194,6 +194,12 @@ def _by(evaluator: str) -> str:
     return "" if evaluator in ("", "none") else f" by {inside(evaluator)}"
 
 
+def _judged(evaluator: str) -> str:
+    """Name a classifier behind a floor, whose label may have commas of its own."""
+    by = _by(evaluator)
+    return f", judged{by}" if by else ""
+
+
 def _floor(cell: Cell, main: Row, metric: str) -> str:
     """Say where the strongest floor stands, and where the main row stands to it."""
     floor = strongest_floor(cell, metric)
@@ -201,7 +207,7 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
         return "No floor was measured."
     best, own = mean_of(floor, metric), mean_of(main, metric)
     theirs, mine = (names(row)[1].split(",")[0] for row in (floor, main))
-    by = [_by(name) if theirs != mine else "" for name in (theirs, mine)]
+    by = [say(name) if theirs != mine else "" for say, name in ((_judged, theirs), (_by, mine))]
     opening = f"The strongest floor, {inside(label_of(floor))}{by[0]}, reaches {show(best, metric)}"
     if best is None or own is None:
         return f"{opening}."

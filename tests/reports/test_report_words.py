@@ -89,7 +89,8 @@ def test_classifiers_are_named_where_the_floor_has_another_one() -> None:
     (found,) = verdicts(two)
     said = found.floor.replace("\xa0", " ")
     assert said == (
-        "The strongest floor, WL kernel by knn, reaches 90.0; HaLP by svm, at 80.2, is below it."
+        "The strongest floor, WL kernel, judged by knn, reaches 90.0; "
+        "HaLP by svm, at 80.2, is below it."
     )
 
 
