@@ -24,7 +24,7 @@ SMALL = {
     "bigru": {"name": "bigru", "hidden": 8, "layers": 1, "pool": "mean"},
     "stgcn": {"name": "stgcn", "channels": [[8, 1], [8, 2]], "dropout": 0},
 }
-KEPT = ("concatenate", "input_norm")  # what arms may differ in
+KEPT = {"bigru": ("concatenate", "input_norm"), "stgcn": ("input_norm", "pool")}  # of a recipe's
 SHORT = {"train.epochs": 3, "encoder.hidden": 6, "method.bank": 80}  # in place of an arm's own
 
 
@@ -95,8 +95,9 @@ def made_small(name: str) -> dict[str, Any]:
     for part in (content, *arms):
         part |= {key: value for key, value in SHORT.items() if key in part}
         if part.get("encoder"):
-            kept = {key: part["encoder"][key] for key in KEPT if key in part["encoder"]}
-            part["encoder"] = SMALL[part["encoder"]["name"]] | kept
+            known = part["encoder"]["name"]
+            kept = {key: part["encoder"][key] for key in KEPT[known] if key in part["encoder"]}
+            part["encoder"] = SMALL[known] | kept
         if part.get("method"):
             part["method"] = small_method(part["method"])
         if part.get("head"):
