@@ -182,7 +182,13 @@ def _fusible(runs: list[RunDir]) -> Fusible:
     over = [run for run in runs if len(run.recipe["grid"].get(STREAM, [])) > 1]
     if len(over) != 1:
         raise UserError(f"{len(over)} runs over streams; name one inside and one on the test part")
-    return Fusible(over[0], tuple(run for run in runs if run is not over[0]))
+    others = tuple(run for run in runs if run is not over[0])
+    kinds = [run.recipe["encoder"]["name"] for run in others]
+    if twice := {kind for kind in kinds if kinds.count(kind) > 1}:
+        raise UserError(
+            f"more than one run of {', '.join(sorted(twice))}; name one of each encoder"
+        )
+    return Fusible(over[0], others)
 
 
 def _judges(run: RunDir) -> list[str]:

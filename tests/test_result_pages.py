@@ -136,6 +136,8 @@ def test_what_is_fused_is_chosen_inside(tmp_path: Path, monkeypatch: pytest.Monk
     assert f"**{100 * fused['metrics']['accuracy']['mean']:.1f} ±" in line
     with pytest.raises(UserError, match="no run of stgcn on the test part"):
         make_fused.page([test.path, search.path, sides[0].path])
+    with pytest.raises(UserError, match="more than one run of stgcn"):
+        make_fused.page([test.path, search.path, *(one.path for one in sides), sides[1].path])
 
 
 @pytest.mark.slow

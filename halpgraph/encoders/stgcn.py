@@ -108,8 +108,8 @@ class STGCN(Encoder):
             padded = pose.new_zeros(clips * self.persons, *pose.shape[1:])
             padded[slots(batch, self.persons)] = pose
             pose = padded
-        x = self.blocks_of(pose)  # [V, D, T', R]
-        joints = x.mean(2).permute(2, 0, 1)  # [R, V, D]
+        x = self.blocks_of(pose)  # [V, d, T', R]
+        joints = x.mean(2).permute(2, 0, 1)  # [R, V, d]
         graph = self._clips(self._pooled(joints), batch)
         return Features(graph=graph, local=joints.flatten(0, 1), maps=x.permute(3, 1, 2, 0))
 
@@ -129,7 +129,7 @@ class STGCN(Encoder):
         return mean_over_bodies(bodies, batch)
 
     def blocks_of(self, pose: Tensor) -> Tensor:
-        """Return the map of the last block. Shapes: pose [R, T, C, V] -> [V, D, T', R]."""
+        """Return the map of the last block. Shapes: pose [R, T, C, V] -> [V, d, T', R]."""
         x = self.norm(pose.flatten(0, 1)).view_as(pose)  # frames [R * T, C, V]
         x = x.permute(3, 1, 0, 2).contiguous().permute(0, 3, 1, 2)  # [V, C, T, R], channels last
         for block in self.blocks:

@@ -207,8 +207,10 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
         return "No floor was measured."
     best, own = mean_of(floor, metric), mean_of(main, metric)
     theirs, mine = (names(row)[1].split(",")[0] for row in (floor, main))
-    by = [say(name) if theirs != mine else "" for say, name in ((_judged, theirs), (_by, mine))]
-    opening = f"The strongest floor, {inside(label_of(floor))}{by[0]}, reaches {show(best, metric)}"
+    judged, by = (_judged(theirs), _by(mine)) if theirs != mine else ("", "")
+    opening = (
+        f"The strongest floor, {inside(label_of(floor))}{judged}, reaches {show(best, metric)}"
+    )
     if best is None or own is None:
         return f"{opening}."
     found = difference(cell, main, floor, metric, own=True)
@@ -218,4 +220,4 @@ def _floor(cell: Cell, main: Row, metric: str) -> str:
         tail = f" ({points(found['mean'], metric)}, {interval(found['ci'], metric, True)})"
         if tone_of(found, metric) == "none":
             said = "shows no evidence of a difference from it"
-    return f"{opening}; {label_of(main)}{by[1]}, at {show(own, metric)}, {said}{tail}."
+    return f"{opening}; {label_of(main)}{by}, at {show(own, metric)}, {said}{tail}."
