@@ -15,11 +15,16 @@ CHOSEN = ("motion", "bone-motion", "distances")  # of all threes the best inside
 
 
 def fuse(
-    run: RunDir, arm: str, streams: Sequence[str], weights: Sequence[float] | None, judge: str
+    run: RunDir,
+    arm: str,
+    streams: Sequence[str],
+    weights: Sequence[float] | None,
+    judge: str,
+    each: int = 1,
 ) -> dict[str, Any]:
     """Return what ``halpgraph ensemble`` says of an arm's streams."""
     members = [f"{run.path}:{cell_part(STREAM, stream)}/{arm}" for stream in streams]
-    return ensemble(members, weights, judge)
+    return ensemble(members, weights, judge, each=each)
 
 
 def shown(row: dict[str, Any]) -> str:
@@ -38,8 +43,11 @@ def gap(treatment: dict[str, Any], reference: dict[str, Any]) -> str:
     return f"{100 * found.mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
-def fused_table(run: RunDir) -> list[str]:
-    """Return, for each arm and evaluator, every stream alone, all of them together, and some."""
+def fused_table(run: RunDir, each: int = 1) -> list[str]:
+    """Return, for each arm and evaluator, every stream alone, all of them together, and some.
+
+    Of every stream ``each`` trainings are fused.
+    """
     recipe = run.recipe
     streams = recipe["grid"][STREAM]
     control = recipe["control"]
@@ -52,7 +60,7 @@ def fused_table(run: RunDir) -> list[str]:
         if judge not in {spec["name"] for spec in recipe["evaluators"]}:
             continue
         arms = ["untrained"] * ("untrained" in recipe["floors"]) + [control, treated]
-        rows = {arm: [fuse(run, arm, some, None, judge) for some in sets] for arm in arms}
+        rows = {arm: [fuse(run, arm, some, None, judge, each) for some in sets] for arm in arms}
         for arm, found in rows.items():
             cells = [shown(one) for one in found[0]["members"]]
             for row, reference in zip(found, rows[control], strict=True):

@@ -5,11 +5,14 @@ Beside them, a search of one stream by another encoder, and a run of it on the t
 encoder a member, too.
 
 Example: python docs/make_fused.py runs/search_nwucla_fused-11 runs/nwucla_streams-05
+With `--each 2` before the runs, two trainings of every encoder are fused, of seeds side by side.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -51,6 +54,13 @@ test set; the best member is the best there.
 A member alone, too, says the class it is surest of, which is not always the one that an SVM's votes
 elect, so reports of the same runs differ a little.
 """
+EACH = """
+Here {each} trainings of every encoder are fused, of seeds that stand side by side ({groups}): they
+share their member's weight, and ± is over such groups. "One each" is the same set with one training
+of every encoder, all seeds, which is what docs/results/fused.md tells of; the best member is one
+training, too. Untrained encoders are as many. What there is to read here of HaLP is the same as
+there: it is the number of trainings that this page is about.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,7 @@ class Fusible:
 
     run: RunDir
     others: tuple[RunDir, ...] = ()
+    each: int = 1  # trainings of every encoder that are fused
 
     @property
     def members(self) -> dict[str, tuple[RunDir, str]]:
@@ -95,13 +106,13 @@ def names(of: Fusible, arm: str, members: Members, split: str = "") -> list[str]
     return out
 
 
-def inside(of: Fusible, arm: str, members: Members, judge: str) -> float:
+def inside(of: Fusible, arm: str, members: Members, judge: str, each: int | None = None) -> float:
     """Return the mean accuracy over what was left out in turn."""
-    each = [
-        ensemble(names(of, arm, members, split), None, judge)["metrics"]["accuracy"]["mean"]
+    left_out = [
+        ensemble(names(of, arm, members, split), None, judge, each=each or of.each)
         for split in of.run.recipe["grid"]["data.split"]
     ]
-    return fmean(each)
+    return fmean(found["metrics"]["accuracy"]["mean"] for found in left_out)
 
 
 def chosen(of: Fusible) -> tuple[list[str], dict[tuple[str, str], Members]]:
@@ -124,6 +135,9 @@ def chosen(of: Fusible) -> tuple[list[str], dict[tuple[str, str], Members]]:
             for c in columns
         ]
         lines.append(f"| {' + '.join(some)} | {' | '.join(cells)} |")
+    if of.each > 1:
+        ones = [f"{100 * inside(of, *c[:1], best[c], c[1], 1):.1f}" for c in columns]
+        lines.append(f"| the chosen set, one each | {' | '.join(ones)} |")
     if len(seen) < len(sets):
         lines += ["", f"Of {len(sets)} sets, those among the {SHOWN} best of a column are shown."]
     return lines, best
@@ -133,31 +147,38 @@ def reached(of: Fusible, best: dict[tuple[str, str], Members]) -> list[str]:
     """Return what the chosen sets reach on the test part, beside their best member alone."""
     run, control = of.run, of.run.recipe["control"]
     treated = [arm for arm in run.recipe["arms"] if arm != control]
-    lines = ["| encoder | classifier | members | best member | fused | HaLP minus MoCo |"]
-    lines.append("|---|---|---|--:|--:|---|")
+    one_each = ["one each"] * (of.each > 1)
+    heads = ["encoder", "classifier", "members", "best member", *one_each, "fused"]
+    lines = [f"| {' | '.join(heads)} | HaLP minus MoCo |"]
+    lines.append(f"|---|---|---|--:|{'--:|' * len(one_each)}--:|---|")
     for judge in _judges(run):
         rows = {}
         for arm in (UNTRAINED, control, *treated):
             members = best[UNTRAINED if arm == UNTRAINED else control, judge]
-            rows[arm] = row = ensemble(names(of, arm, members), None, judge)
-            each = zip(rows_of(of, arm, members), row["members"], strict=True)
-            top, alone = max(each, key=lambda one: float(one[1]["metrics"]["accuracy"]["mean"]))
+            called = names(of, arm, members)
+            rows[arm] = row = ensemble(called, None, judge, each=of.each)
+            alone_too = zip(rows_of(of, arm, members), row["members"], strict=True)
+            top, alone = max(
+                alone_too, key=lambda one: float(one[1]["metrics"]["accuracy"]["mean"])
+            )
+            ones = [shown(ensemble(called, None, judge)) for _ in one_each]
             difference = gap(row, rows[control]) if arm in treated else ""
             lines.append(
                 f"| {_label(run, arm)} | {judge} | {' + '.join(members)} "
-                f"| {_member(*top)} {shown(alone)} | **{shown(row)}** | {difference} |"
+                f"| {_member(*top)} {shown(alone)} | {' | '.join([*ones, f'**{shown(row)}**'])} "
+                f"| {difference} |"
             )
     return lines
 
 
-def page(folders: list[Path]) -> str:
+def page(folders: list[Path], each: int = 1) -> str:
     """Return the page, a data set at a time."""
     runs = [RunDir.open(folder) for folder in folders]
-    parts = [INTRO]
+    parts = [_intro(each)]
     for name in dict.fromkeys(run.recipe["data"]["name"] for run in runs):
         mine = [run for run in runs if run.recipe["data"]["name"] == name]
-        search = _fusible([run for run in mine if "data.split" in run.recipe["grid"]])
-        test = _fusible([run for run in mine if "data.split" not in run.recipe["grid"]])
+        search = _fusible([run for run in mine if "data.split" in run.recipe["grid"]], each)
+        test = _fusible([run for run in mine if "data.split" not in run.recipe["grid"]], each)
         if gone := [member for member in search.members if member not in test.members]:
             raise UserError(f"{name}: no run of {', '.join(gone)} on the test part; name it, too")
         table, best = chosen(search)
@@ -166,7 +187,7 @@ def page(folders: list[Path]) -> str:
         parts += [*table, "", f"On the test part ({_told(test)}):\n", *reached(test, best), ""]
         parts += [
             "Every stream there, and sets without the hand-made member:\n",
-            *fused_table(test.run),
+            *fused_table(test.run, each),
         ]
         parts.append("")
     return "\n".join(parts)
@@ -177,7 +198,16 @@ def _best_first(values: dict[Members, float]) -> list[Members]:
     return sorted(values, key=lambda members: (-values[members], len(members)))
 
 
-def _fusible(runs: list[RunDir]) -> Fusible:
+def _intro(each: int) -> str:
+    """Return what a reader has to know, of one training of every encoder or of several."""
+    if each == 1:
+        return INTRO
+    groups = " and ".join(" + ".join(map(str, range(k * each, (k + 1) * each))) for k in (0, 1))
+    called = INTRO.replace("make_fused.py RUN", f"make_fused.py --each {each} RUN")
+    return called + EACH.format(each=each, groups=f"{groups} and so on")
+
+
+def _fusible(runs: list[RunDir], each: int) -> Fusible:
     """Return the one run over streams, and beside it those of one stream."""
     over = [run for run in runs if len(run.recipe["grid"].get(STREAM, [])) > 1]
     if len(over) != 1:
@@ -188,7 +218,7 @@ def _fusible(runs: list[RunDir]) -> Fusible:
         raise UserError(
             f"more than one run of {', '.join(sorted(twice))}; name one of each encoder"
         )
-    return Fusible(over[0], others)
+    return Fusible(over[0], others, each)
 
 
 def _judges(run: RunDir) -> list[str]:
@@ -214,5 +244,19 @@ def _strong(text: str, strong: bool) -> str:
     return f"**{text}**" if strong else text
 
 
+def _each(words: list[str]) -> int:
+    """Take `--each N` out of the words of a command line."""
+    if "--each" not in words:
+        return 1
+    at = words.index("--each")
+    value = words[at + 1] if at + 1 < len(words) else ""
+    if not value.isdigit() or int(value) < 1:
+        sys.exit(f"--each {value}: how many trainings of every encoder; a number from 1 on")
+    del words[at : at + 2]
+    return int(value)
+
+
 if __name__ == "__main__":
-    write("fused.md", page)
+    trainings = _each(sys.argv)
+    pages = {1: "fused.md", 2: "fused_pairs.md"}
+    write(pages.get(trainings, f"fused_{trainings}_each.md"), partial(page, each=trainings))

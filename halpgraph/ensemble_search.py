@@ -11,7 +11,7 @@ from halpgraph import registry
 from halpgraph.contracts import Evaluator
 from halpgraph.data.load import load
 from halpgraph.embeddings import read_arrays
-from halpgraph.ensemble import Member
+from halpgraph.ensemble_members import Member
 from halpgraph.errors import UserError
 from halpgraph.folds import make_folds
 from halpgraph.judging import evaluator_keys

@@ -17,7 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from halpgraph.ensemble import EMBEDDED
+from halpgraph.ensemble_members import EMBEDDED
 from halpgraph.jobs import Job
 from halpgraph.judging import evaluator_keys
 from halpgraph.registry import evaluators

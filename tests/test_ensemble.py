@@ -12,9 +12,11 @@ from small import small_data, small_recipe
 from typer.testing import CliRunner
 
 from halpgraph import ensemble as module
+from halpgraph import ensemble_members as members
 from halpgraph.cli import app
 from halpgraph.embeddings import evaluate_file, read_arrays
-from halpgraph.ensemble import Certainty, align, checked_weights, ensemble, fuse, score
+from halpgraph.ensemble import checked_weights, ensemble, fuse, score
+from halpgraph.ensemble_members import Certainty, align
 from halpgraph.errors import UserError
 from halpgraph.recipe import validate
 from halpgraph.recipe_files import read_recipe
@@ -181,6 +183,7 @@ def test_weights_are_searched_inside_the_training_part(
     content["method"]["bank"] = 64
     finished = run(validate(content), runs=tmp_path, quiet=True, jobs=1)
     names = [f"{finished.path}:{arm}" for arm in finished.recipe["arms"]]
+    before = ensemble(names)["metrics"]
     found = ensemble(names, "search")
     (weights,) = found["searched"].values()
     assert sum(weights) == pytest.approx(1)
@@ -188,13 +191,14 @@ def test_weights_are_searched_inside_the_training_part(
     given = ensemble(names, weights)
     assert found["metrics"]["accuracy"]["mean"] == given["metrics"]["accuracy"]["mean"]
     assert given["searched"] is None
-    truth = module.read
+    truth = members.read
 
-    def lied(one: module.Member, seed: int, evaluator: str) -> Certainty:
+    def lied(one: members.Member, seed: int, evaluator: str) -> Certainty:
         real = truth(one, seed, evaluator)
         return replace(real, y=np.roll(real.y, 1))  # other test labels
 
-    monkeypatch.setattr(module, "read", lied)
+    monkeypatch.setattr(members, "read", lied)
+    assert ensemble(names)["metrics"] != before
     assert ensemble(names, "search")["searched"] == found["searched"]
 
 
@@ -204,6 +208,66 @@ def test_seeds_must_be_the_same(finished: RunDir, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "member", lambda name: {"a": one, "b": other}[name])
     with pytest.raises(UserError, match=r"short has the seeds \[0\]"):
         ensemble(["a", "b"])
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Return a run of four seeds on one named split."""
+    content, _ = read_recipe("toy_stgcn")
+    content |= {"seeds": [3, 0, 2, 1], "floors": ["untrained"]}
+    content |= {"evaluators": [{"name": "linear", "grid": [1.0]}]}
+    content["encoder"] = {"name": "bigru", "hidden": 4, "layers": 1, "pool": "mean"}
+    content["train"]["epochs"] = 1
+    content["method"]["bank"] = 64
+    return run(validate(content), runs=tmp_path_factory.mktemp("four"), quiet=True, jobs=1)
+
+
+@pytest.mark.parametrize("each", [2, 4])
+def test_several_trainings_of_every_member(four: RunDir, each: int) -> None:
+    arms = list(four.recipe["arms"])
+    (cell,) = (path.parent.name for path in four.path.glob("*/data.json"))
+    found = ensemble([f"{four.path}:{arm}" for arm in arms], [0.9, 0.1], "linear", each=each)
+    assert (found["seeds"], found["each"]) == ([3, 0, 2, 1], each)
+    fused, alone = [], []
+    for group in [[3, 0], [2, 1]] if each == 2 else [[3, 0, 2, 1]]:
+        total, right = 0, []
+        for arm, weight in zip(arms, (0.9, 0.1), strict=True):
+            for seed in group:
+                content = read_arrays(four.job(cell, arm, seed) / "linear.npz")
+                told = json.loads((four.job(cell, arm, seed) / "linear.json").read_text())
+                y = dict(zip(told["id"], told["y"], strict=True))
+                truth = np.searchsorted(content["classes"], [y[i] for i in content["id"].tolist()])
+                total = total + weight / each * content["probabilities"].astype(np.float64)
+                if arm == arms[0]:
+                    right.append((content["probabilities"].argmax(1) == truth).mean())
+        fused.append((total.argmax(1) == truth).mean())
+        alone.append(np.mean(right))
+    assert found["metrics"]["accuracy"]["per_seed"] == pytest.approx(fused)
+    first = found["members"][0]["metrics"]["accuracy"]["per_seed"]
+    assert first == pytest.approx(alone)
+    assert len({*fused, *alone}) > 1
+
+
+def test_trainings_of_one_member_alone(four: RunDir) -> None:
+    name = f"{four.path}:*/untrained"
+    said = CliRunner().invoke(app, ["ensemble", name, "--each", "2", "--evaluator", "linear"])
+    assert said.exit_code == 0, said.output
+    assert "together, 2 trainings each: accuracy" in said.output
+    with pytest.raises(UserError, match="two members"):
+        ensemble([name])
+
+
+def test_trainings_that_cannot_be_fused(four: RunDir, finished: RunDir) -> None:
+    name = f"{four.path}:*"
+    for each, more, message in (
+        (3, {}, "--each 3: does not divide the 4 seeds"),
+        (0, {}, "--each 0"),
+        (2, {"weights": "search"}, "weights are searched of one training each"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ensemble([name], each=each, **more)
+    with pytest.raises(UserError, match=r"--each 2: .*every seed has test folds of its own"):
+        ensemble([f"{finished.path}:*"], each=2)
 
 
 def test_fine_tuning_ran_on_every_arm_and_the_untrained_floor(finished: RunDir) -> None:

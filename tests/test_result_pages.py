@@ -78,6 +78,7 @@ def test_streams_alone_together_and_over_the_epochs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_what_is_fused_is_chosen_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import make_fused
+    from fused import shown
 
     monkeypatch.setattr(make_fused, "SHOWN", 100)
     streams, splits = ["joint", "joint+motion"], ["inside:xsub:1", "inside:xsub:3"]
@@ -113,6 +114,17 @@ def test_what_is_fused_is_chosen_inside(tmp_path: Path, monkeypatch: pytest.Monk
     (line,) = [x for x in text.splitlines() if x.startswith("| MoCo + HaLP | linear |")]
     assert f"**{100 * fused['mean']:.1f} ± {100 * fused['sd_seeds']:.1f}**" in line
     assert f"| {' + '.join(best['moco', 'linear'])} |" in line
+
+    # Both trainings of every encoder together, chosen anew.
+    _, best = make_fused.chosen(make_fused.Fusible(search, each=2))
+    names = make_fused.names(make_fused.Fusible(test), "moco", best["moco", "linear"])
+    ones, twos = (ensemble(names, None, "linear", each=each) for each in (1, 2))
+    (line,) = [
+        x
+        for x in make_fused.page([test.path, search.path], 2).splitlines()
+        if x.startswith("| MoCo | linear |") and x.endswith("|  |")
+    ]
+    assert f"| {shown(ones)} | **{shown(twos)}** |" in line
 
     # Another encoder, of one stream, with a recipe of its own: a member like the streams.
     other = same | {"encoder": {"name": "stgcn", "channels": [[8, 2]], "pool": "joints"}}

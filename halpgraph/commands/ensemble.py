@@ -33,6 +33,10 @@ def ensemble(
     evaluator: Annotated[
         str | None, typer.Option(help="Whose scores (default: the first of the first run).")
     ] = None,
+    each: Annotated[
+        int,
+        typer.Option(min=1, help="Trainings of every member that make one result, seed by seed."),
+    ] = 1,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -40,10 +44,11 @@ def ensemble(
 
     Weights are equal or yours; only `--weights search` looks for them, by inner splits of the
     training part. They never depend on the test labels. Nothing is written into the runs.
+    With `--each 2`, two trainings of every member are fused: of ten seeds, five results.
     """
     from halpgraph.ensemble import ensemble as fuse
 
-    found = fuse(members, _numbers(weights), evaluator, data)
+    found = fuse(members, _numbers(weights), evaluator, data, each)
     if as_json:
         echo_json(found)
         return
@@ -51,7 +56,8 @@ def ensemble(
         typer.echo(f"seed {seed}: weights {', '.join(f'{share:.1f}' for share in shares)}")
     for row in found["members"]:
         typer.echo(f"{row['weight']:.3f} x {row['name']}: accuracy {_accuracy(row)}")
-    typer.echo(f"together: accuracy {_accuracy(found)}")
+    of = f", {each} trainings each" if each > 1 else ""
+    typer.echo(f"together{of}: accuracy {_accuracy(found)}")
     gap = found["differences"]["accuracy"]
     typer.echo(f"together minus {found['reference']}: {_gap(gap)}")
 
