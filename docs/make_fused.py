@@ -11,27 +11,20 @@ With `--each 2` before the runs, two trainings of every encoder are fused, of se
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from fused import STREAM, fused_table, gap, shown
+from fusible import HAND_MADE, MARK, TWINS, UNTRAINED, Fusible, Members, names, rows_of, sets_of
 from page_of_runs import write
 
 from halpgraph.ensemble import ensemble
 from halpgraph.errors import UserError
-from halpgraph.recipe import cell_part
 from halpgraph.rundir import RunDir
 
 JUDGES = ("linear", "svm", "knn")
-HAND_MADE = "distances"  # the floor, not the stream of that name
-UNTRAINED = "untrained"
-Members = tuple[str, ...]  # streams; then the marks of members of other kinds, where there are any
-MARK = "hand-made"
-TWINS = "untrained twins"
 SHOWN = 5  # sets that a table has of each column, the best ones
 INTRO = """# Streams fused
 
@@ -61,49 +54,6 @@ of every encoder, all seeds, which is what docs/results/fused.md tells of; the b
 training, too. Untrained encoders are as many. What there is to read here of HaLP is the same as
 there: it is the number of trainings that this page is about.
 """
-
-
-@dataclass(frozen=True)
-class Fusible:
-    """A run over streams, and runs of other encoders with the same rows, each of one stream."""
-
-    run: RunDir
-    others: tuple[RunDir, ...] = ()
-    each: int = 1  # trainings of every encoder that are fused
-
-    @property
-    def members(self) -> dict[str, tuple[RunDir, str]]:
-        """Return the run and the stream of each encoder: streams, then names of the others."""
-        found = {stream: (self.run, stream) for stream in self.run.recipe["grid"][STREAM]}
-        for other in self.others:
-            found[other.recipe["encoder"]["name"]] = (other, other.recipe["method"]["stream"])
-        return found
-
-
-def sets_of(encoders: list[str]) -> list[Members]:
-    """Return every set of encoders with and without members of other kinds, two or more each."""
-    some = [c for k in range(1, len(encoders) + 1) for c in combinations(encoders, k)]
-    marks = [(), (MARK,), (TWINS,), (MARK, TWINS)]
-    return [c for c in ((*s, *of) for of in marks for s in some) if len(c) > 1]
-
-
-def rows_of(of: Fusible, arm: str, members: Members) -> list[tuple[str, str]]:
-    """Return the encoder and the row of each of them."""
-    encoders = [m for m in members if m not in (MARK, TWINS)]
-    found = [(encoder, arm) for encoder in encoders]
-    found += [(of.run.recipe["grid"][STREAM][0], HAND_MADE)] if MARK in members else []
-    return found + ([(encoder, UNTRAINED) for encoder in encoders] if TWINS in members else [])
-
-
-def names(of: Fusible, arm: str, members: Members, split: str = "") -> list[str]:
-    """Return what ``halpgraph ensemble`` calls them; ``split`` is one of a search's."""
-    out, known = [], of.members
-    for encoder, row in rows_of(of, arm, members):
-        run, stream = known[encoder]
-        values = {STREAM: stream, "data.split": split}
-        cell = "_".join(cell_part(axis, values[axis]) for axis in run.recipe["grid"])
-        out.append(f"{run.path}:{cell}/{row}" if cell else f"{run.path}:{row}")
-    return out
 
 
 def inside(of: Fusible, arm: str, members: Members, judge: str, each: int | None = None) -> float:
@@ -171,6 +121,27 @@ def reached(of: Fusible, best: dict[tuple[str, str], Members]) -> list[str]:
     return lines
 
 
+def counted(search: Fusible, test: Fusible, best: dict[tuple[str, str], Members]) -> list[str]:
+    """Return what the chosen sets reach with as many trainings of every encoder as there may be."""
+    control = test.run.recipe["control"]
+    lines = []
+    for of, where in ((search, "inside"), (test, "test")):
+        seeds = len(of.run.recipe["seeds"])
+        counts = [n for n in range(1, seeds + 1) if seeds % n == 0]
+        lines += [f"| {where}: encoder | classifier | {' | '.join(map(str, counts))} |"]
+        lines += [f"|---|---|{'--:|' * len(counts)}"]
+        for (row, judge), members in best.items():
+            arm = row if row == UNTRAINED else control
+            if of is search:
+                cells = [f"{100 * inside(of, row, members, judge, n):.1f}" for n in counts]
+            else:
+                called = names(of, arm, members)
+                cells = [_spread(ensemble(called, None, judge, each=n)) for n in counts]
+            lines.append(f"| {_label(test.run, arm)} | {judge} | {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
 def page(folders: list[Path], each: int = 1) -> str:
     """Return the page, a data set at a time."""
     runs = [RunDir.open(folder) for folder in folders]
@@ -185,6 +156,9 @@ def page(folders: list[Path], each: int = 1) -> str:
         splits = len(search.run.recipe["grid"]["data.split"])
         parts += [f"## {name}\n", f"Inside the training part ({_told(search)}; {splits} splits):\n"]
         parts += [*table, "", f"On the test part ({_told(test)}):\n", *reached(test, best), ""]
+        if each > 1:
+            parts += ["The same sets, by how many trainings of every encoder are fused:\n"]
+            parts += counted(search, test, best)
         parts += [
             "Every stream there, and sets without the hand-made member:\n",
             *fused_table(test.run, each),
@@ -238,6 +212,12 @@ def _label(run: RunDir, row: str) -> str:
 def _told(of: Fusible) -> str:
     recipes = [f"`recipes/{run.recipe['name']}.yaml`" for run in (of.run, *of.others)]
     return f"{', '.join(recipes)}, seeds {', '.join(map(str, of.run.recipe['seeds']))}"
+
+
+def _spread(row: dict[str, Any]) -> str:
+    """Return a row's accuracy, with a deviation where there are several groups of trainings."""
+    alone = row["metrics"]["accuracy"]["sd_seeds"] is None
+    return shown(row).split(" ±")[0] if alone else shown(row)
 
 
 def _strong(text: str, strong: bool) -> str:

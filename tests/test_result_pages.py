@@ -119,12 +119,17 @@ def test_what_is_fused_is_chosen_inside(tmp_path: Path, monkeypatch: pytest.Monk
     _, best = make_fused.chosen(make_fused.Fusible(search, each=2))
     names = make_fused.names(make_fused.Fusible(test), "moco", best["moco", "linear"])
     ones, twos = (ensemble(names, None, "linear", each=each) for each in (1, 2))
-    (line,) = [
+    lines = [
         x
         for x in make_fused.page([test.path, search.path], 2).splitlines()
-        if x.startswith("| MoCo | linear |") and x.endswith("|  |")
+        if x.startswith("| MoCo | linear |")
     ]
-    assert f"| {shown(ones)} | **{shown(twos)}** |" in line
+    left_out, reached, counted = lines[1], lines[0], lines[2]
+    assert f"| {shown(ones)} | **{shown(twos)}** |" in reached
+    assert counted == f"| MoCo | linear | {shown(ones)} | {shown(twos).split(' ')[0]} |"
+    told = [100 * make_fused.inside(make_fused.Fusible(search), "moco", best["moco", "linear"],
+                                    "linear", each) for each in (1, 2)]  # fmt: skip
+    assert left_out == f"| MoCo | linear | {told[0]:.1f} | {told[1]:.1f} |"
 
     # Another encoder, of one stream, with a recipe of its own: a member like the streams.
     other = same | {"encoder": {"name": "stgcn", "channels": [[8, 2]], "pool": "joints"}}
