@@ -58,9 +58,10 @@ class Difference:
 
 
 def summarise(scores: Any, *, ratio: float | None = None) -> Summary:
-    """Return mean, spreads and 95 % interval of one row's scores.
+    """Return mean, spreads and 95 % interval of one row's scores, which lie in 0 ... 1.
 
-    Cells that are not finite (ROC-AUC of a fold with one class) are left out.
+    Cells that are not finite (ROC-AUC of a fold with one class) are left out. The interval is cut
+    at 0 and 1: with two seeds Student's goes beyond what an accuracy can be.
 
     Args:
         scores: scores by seed and fold; a plain list is one fold a seed (official splits).
@@ -77,7 +78,7 @@ def summarise(scores: Any, *, ratio: float | None = None) -> Summary:
         per_seed=seeds,
         sd_seeds=float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None,
         sd_folds=float(np.mean(spreads)) if spreads else None,
-        ci=ci,
+        ci=ci if ci is None else (max(ci[0], 0.0), min(ci[1], 1.0)),
         n_seeds=table.shape[0],
         n_folds=table.shape[1],
     )

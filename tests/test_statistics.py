@@ -43,6 +43,14 @@ def test_interval_of_a_mean_has_the_corrected_variance():
     assert found.ci == pytest.approx(ci)
 
 
+def test_an_interval_of_a_mean_ends_at_0_and_1():
+    mean, (low, high), _ = corrected_by_hand(np.array([[0.88], [0.92]]), 0.0)
+    assert low < 0.8 < mean < 1 < high
+    assert summarise([0.88, 0.92]).ci == pytest.approx((low, 1.0))
+    assert summarise([0.12, 0.08]).ci == pytest.approx((0.0, 1 - low))
+    assert compare([0.88, 0.92], [0.0, 0.0], name="x").ci == pytest.approx((low, high))
+
+
 def test_difference_is_the_corrected_repeated_k_fold_t_test():
     mean, ci, p = corrected_by_hand(SCORES - OTHERS, 1 / 9)
     found = compare(SCORES, OTHERS, name="HaLP")
