@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -48,11 +49,13 @@ A member alone, too, says the class it is surest of, which is not always the one
 elect, so reports of the same runs differ a little.
 """
 EACH = """
-Here {each} trainings of every encoder are fused, of seeds that stand side by side ({groups}): they
-share their member's weight, and ± is over such groups. "One each" is the same set with one training
-of every encoder, all seeds, which is what docs/results/fused.md tells of; the best member is one
-training, too. Untrained encoders are as many. What there is to read here of HaLP is the same as
-there: it is the number of trainings that this page is about.
+Here {each} trainings of every encoder are fused, those of seeds that stand side by side
+({groups}): they share their member's weight, and ± is over such groups. "One each" is
+the same set with one training of every encoder, all seeds; the best member is one training, too.
+Untrained encoders are as many. More than one training was looked into because one each
+(docs/results/fused.md) had stopped short of a goal on the test part. The last table before the
+streams has every number of trainings that divides the seeds, inside and on the test part, of the
+sets that were chosen with {each}; a value without ± is of all trainings at once.
 """
 
 
@@ -130,14 +133,15 @@ def counted(search: Fusible, test: Fusible, best: dict[tuple[str, str], Members]
         counts = [n for n in range(1, seeds + 1) if seeds % n == 0]
         lines += [f"| {where}: encoder | classifier | {' | '.join(map(str, counts))} |"]
         lines += [f"|---|---|{'--:|' * len(counts)}"]
-        for (row, judge), members in best.items():
-            arm = row if row == UNTRAINED else control
+        arms = sorted(of.run.recipe["arms"], key=lambda arm: arm != control)  # the control first
+        for judge, arm in product(_judges(of.run), (UNTRAINED, *arms)):
+            members = best[UNTRAINED if arm == UNTRAINED else control, judge]
             if of is search:
-                cells = [f"{100 * inside(of, row, members, judge, n):.1f}" for n in counts]
+                cells = [f"{100 * inside(of, arm, members, judge, n):.1f}" for n in counts]
             else:
                 called = names(of, arm, members)
                 cells = [_spread(ensemble(called, None, judge, each=n)) for n in counts]
-            lines.append(f"| {_label(test.run, arm)} | {judge} | {' | '.join(cells)} |")
+            lines.append(f"| {_label(of.run, arm)} | {judge} | {' | '.join(cells)} |")
         lines.append("")
     return lines
 
@@ -178,6 +182,7 @@ def _intro(each: int) -> str:
         return INTRO
     groups = " and ".join(" + ".join(map(str, range(k * each, (k + 1) * each))) for k in (0, 1))
     called = INTRO.replace("make_fused.py RUN", f"make_fused.py --each {each} RUN")
+    called = called.replace("# Streams fused", f"# Streams fused, {each} trainings of each")
     return called + EACH.format(each=each, groups=f"{groups} and so on")
 
 

@@ -54,16 +54,17 @@ def ensemble(
         return
     for seed, shares in (found["searched"] or {}).items():
         typer.echo(f"seed {seed}: weights {', '.join(f'{share:.1f}' for share in shares)}")
+    over = f"{len(found['seeds']) // each} groups of {each} seeds" if each > 1 else "seeds"
     for row in found["members"]:
-        typer.echo(f"{row['weight']:.3f} x {row['name']}: accuracy {_accuracy(row)}")
+        typer.echo(f"{row['weight']:.3f} x {row['name']}: accuracy {_accuracy(row, over)}")
     of = f", {each} trainings each" if each > 1 else ""
-    typer.echo(f"together{of}: accuracy {_accuracy(found)}")
+    typer.echo(f"together{of}: accuracy {_accuracy(found, over)}")
     gap = found["differences"]["accuracy"]
     typer.echo(f"together minus {found['reference']}: {_gap(gap)}")
 
 
-def _accuracy(row: dict[str, Any]) -> str:
-    return score_words(row["metrics"]["accuracy"], "seeds").strip()
+def _accuracy(row: dict[str, Any], over: str) -> str:
+    return score_words(row["metrics"]["accuracy"], over).strip()
 
 
 def _gap(gap: dict[str, Any]) -> str:
