@@ -61,13 +61,23 @@ def test_a_checkpoint_interrupted_anywhere_is_whole(tmp_path: Path) -> None:
     load_checkpoint(tmp_path / "checkpoint.pt")
 
 
+def _hear_ctrl_c() -> None:
+    """Undo that what a shell starts in the background is deaf to it, as the tests may be."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path: Path, jobs: int) -> None:
     words = ["run", "graphcl_mutag", "--set", "train.epochs=4000", "--set", "floors=[]"]
     words += ["--set", "train.checkpoint_every=1", "--jobs", str(jobs), "--runs", str(tmp_path)]
     command = [sys.executable, "-m", "halpgraph.cli", *words]
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=ROOT,
+        preexec_fn=_hear_ctrl_c,
     )
     start = time.monotonic()
     while sum(p.stat().st_size for p in tmp_path.glob("*/MUTAG/*/*/metrics.jsonl")) < 2000:
