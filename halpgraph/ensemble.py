@@ -58,7 +58,7 @@ def ensemble(
     names = [found for name in names for found in expanded(name)]
     if len(names) < 2 and each < 2:
         raise UserError(
-            "ensemble: give two members or more (RUN or RUN:ARM), or several trainings of one (--each)"
+            "ensemble: give two members or more (RUN or RUN:ARM), or trainings of one (--each)"
         )
     searching = weights == "search"
     if searching and each > 1:
