@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from turns import Work, in_turns
 
 from halpgraph.device import keep_memory
 from halpgraph.encoders._partitions import matrices
@@ -32,22 +32,10 @@ from halpgraph.encoders.bigru import BiGRU
 from halpgraph.encoders.stgcn import PRESETS, STGCN
 from halpgraph.layout import get_layout
 
-Work = Callable[[], object]
-
 
 def medians(work: dict[str, Work], rounds: int, device: str) -> dict[str, float]:
-    """Return the median milliseconds of each, after a round that does not count."""
-    clock = time.perf_counter if device == "cuda" else time.process_time
-    spent: dict[str, list[float]] = {name: [] for name in work}
-    for turn in range(rounds + 1):
-        for name, one in work.items():
-            start = clock()
-            one()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if turn:
-                spent[name].append(1e3 * (clock() - start))
-    return {name: statistics.median(values) for name, values in spent.items()}
+    """Return the median milliseconds of each."""
+    return {n: statistics.median(spent) for n, spent in in_turns(work, rounds, device).items()}
 
 
 def step(forward: Callable[[], Tensor], module: nn.Module) -> Work:

@@ -12,17 +12,16 @@ out.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch
+from turns import in_turns, of_recipes
 
 from halpgraph.contracts import Encoder
 from halpgraph.device import no_denormals, threads
@@ -98,34 +97,26 @@ def row(label: str, recipe: Recipe, store: Any, rounds: int) -> str:
     for _ in range(3):  # warm, and the bank holds keys
         trainer._step(views)
     calls = recorded(trainer, views)
-    spent: dict[str, list[float]] = {"step": [], "passes": []}
-    for _ in range(rounds):
-        for name in spent:
-            start = time.process_time()
-            if name == "step":
-                trainer._step(views)
-            else:
-                for parameter in trainer.parameters():
-                    parameter.grad = None
-                passes(calls)
-            spent[name].append(time.process_time() - start)
+
+    def bare_passes() -> None:
+        for parameter in trainer.parameters():
+            parameter.grad = None
+        passes(calls)
+
+    spent = in_turns({"step": lambda: trainer._step(views), "passes": bare_passes}, rounds)
     step, bare = (statistics.median(spent[name]) for name in ("step", "passes"))
     with_, without = (sum(len(c[1]) for c in calls if c[2] == grad) for grad in (True, False))
-    epoch = step * -(-len(store) // recipe.train.batch_size)
+    epoch = step / 1e3 * -(-len(store) // recipe.train.batch_size)
     return (
-        f"| {label} | {with_} + {without} | {1e3 * bare:.0f} | {1e3 * step:.0f} "
+        f"| {label} | {with_} + {without} | {bare:.0f} | {step:.0f} "
         f"| {step / bare:.2f} | {epoch:.2f} |"
     )
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--recipes", nargs="+", default=["family_nwucla"])
+    parser = of_recipes(__doc__, ["family_nwucla"], 7)
     parser.add_argument("--arms", nargs="+", default=[], help="of the recipes, alone")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--data", default=None, help="where data sets are looked for first")
-    parser.add_argument("--set", nargs="+", default=[], help="settings changed, as KEY=VALUE")
     asked = parser.parse_args()
     out = sys.stdout
     out.write("| recipe, method | passes with + without gradient | passes, ms | step, ms ")

@@ -12,13 +12,12 @@ and the steps up to the next in each::
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
-import time
 from typing import Any
 
 import torch
+from turns import in_turns, of_recipes
 
 from halpgraph.contracts import Contrast
 from halpgraph.device import no_denormals, threads
@@ -42,17 +41,17 @@ def row(label: str, recipe: Recipe, store: Any, rounds: int) -> str:
     for _ in range(-(-max(spec.get("bank", 0), 1) // size) + 2):
         trainer._step(views)
     contrasts = [loose(c) for c in trainer.method(views).contrasts]
-    spent: dict[str, list[float]] = {"step": [], "head": []}
-    for _ in range(rounds):
-        for name, times in spent.items():
-            start = time.process_time()
-            for _ in range(every):
-                if name == "step":
-                    trainer._step(views)
-                else:
-                    head(trainer, contrasts)
-            times.append(1e3 * (time.process_time() - start) / every)
-    step, alone = (statistics.median(spent[name]) for name in ("step", "head"))
+
+    def steps() -> None:
+        for _ in range(every):
+            trainer._step(views)
+
+    def heads() -> None:
+        for _ in range(every):
+            head(trainer, contrasts)
+
+    spent = in_turns({"step": steps, "head": heads}, rounds)
+    step, alone = (statistics.median(spent[name]) / every for name in ("step", "head"))
     shares = sorted(100 * h / s for h, s in zip(spent["head"], spent["step"], strict=True))
     return (
         f"| {label} | {size} | {step:.1f} | {alone:.2f} "
@@ -84,12 +83,7 @@ def first_with_head(recipe: Recipe) -> Recipe:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--recipes", nargs="+", default=RECIPES)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--data", default=None, help="where data sets are looked for first")
-    parser.add_argument("--set", nargs="+", default=[], help="settings changed, as KEY=VALUE")
-    asked = parser.parse_args()
+    asked = of_recipes(__doc__, RECIPES, 9).parse_args()
     out = sys.stdout
     out.write("| recipe | clips | step, ms | head, ms | share | in single rounds |\n")
     out.write("|---|--:|--:|--:|--:|--:|\n")

@@ -11,8 +11,10 @@ from halpgraph.errors import UserError
 RESULTS = Path(__file__).parent / "results"
 
 
-def write(name: str, page: Callable[[list[Path]], str]) -> None:
+def write(name: str, page: Callable[[list[Path]], str], options: str = "") -> None:
     """Write ``docs/results/NAME`` for the runs named on the command line.
+
+    ``options`` are what the script has taken out of it before, for its usage.
 
     A first word that ends in ``.md`` is the name of another page, so that runs of later days need
     not be put beside those of earlier ones.
@@ -24,7 +26,9 @@ def write(name: str, page: Callable[[list[Path]], str]) -> None:
             sys.exit(f"{given}: pages of results lie in docs/results; give the name alone")
         name = given.name
     if not words or words[0] in ("-h", "--help"):
-        sys.exit(f"name the runs' folders: python {Path(sys.argv[0])} [PAGE.md] RUN [RUN ...]")
+        sys.exit(
+            f"name the runs' folders: python {Path(sys.argv[0])} {options}[PAGE.md] RUN [RUN ...]"
+        )
     target = RESULTS / name
     try:
         text = page([Path(word) for word in words])
